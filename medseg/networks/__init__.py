@@ -1,0 +1,1 @@
+"""Networks: SSFormer (one encoder plus one decoder, chosen by name) and MS-Former."""
