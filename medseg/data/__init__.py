@@ -1,0 +1,17 @@
+"""Reading, pairing, checking and writing of data, and the embedded default data."""
+
+from __future__ import annotations
+
+from medseg.data.errors import InputError
+from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
+from medseg.data.writers import PictureWriter
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "InputError",
+    "MaskReader",
+    "PictureReader",
+    "PictureWriter",
+    "decode_mask",
+    "decode_picture",
+]
