@@ -75,9 +75,9 @@ def decode_mask(path: PathLike) -> np.ndarray:
 def mask_luminance(path: PathLike) -> np.ndarray:
     """Decode a mask to grey, with label values spread to the full range.
 
-    A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette that is lighter
-    at 0 than at 1 is a picture rather than a label table and is taken by its colours. 16-bit values are
-    divided by 257, unless none is above 255: then the file is an 8-bit mask in a wider container.
+    A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette lighter
+    at 0 than at 1 belongs to a picture rather than a label table and is taken by its colours. 16-bit values
+    are divided by 257, unless none is above 255: then the file is an 8-bit mask in a wider container.
 
     Args:
         path: a PNG, JPEG, BMP or TIFF file.
@@ -169,7 +169,7 @@ def _unreadable(path: PathLike, reason: object) -> InputError:
 def _open(path: PathLike) -> Image.Image:
     """Load all pixels and turn them upright."""
     try:
-        # an open file, not its name: Pillow memory-maps a named uncompressed TIFF with rows and columns swapped
+        # not by name: Pillow memory-maps a named uncompressed TIFF with rows and columns swapped
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
