@@ -10,8 +10,8 @@ from medseg.losses._checks import check_maps
 class PixelwiseDiceBCELoss(_Loss):
     """Binary cross-entropy plus a Dice ratio taken pixel by pixel, on logits.
 
-    This is the loss of SSFormer's published training script. In spite of its name there, it holds no Dice over
-    an image: with m the mask and p the probability it is the mean over all pixels of::
+    This is the loss of SSFormer's published training script. In spite of its name there, it holds no Dice
+    over an image: with m the mask and p the probability it is the mean over all pixels of::
 
         bce(p, m) + 1 - (2 * p * m + 1) / (p + m + 1)
 
@@ -22,8 +22,8 @@ class PixelwiseDiceBCELoss(_Loss):
     applies another one: its probabilities stay between 0.5 and 0.73 and the loss cannot reach 0. Here the
     logits come in as the network gives them and are squashed once.
 
-    The range is 0 to infinity. An empty mask is an ordinary case: the loss goes to 0 as the prediction goes to
-    empty.
+    The range is 0 to infinity. An empty mask is an ordinary case: the loss goes to 0 as the prediction
+    goes to empty.
     """
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

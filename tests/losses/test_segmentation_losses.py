@@ -57,10 +57,11 @@ def test_equals_the_published_value_and_gradient(
     table = json.loads((Path(PARITY_DIR) / "losses_metrics.json").read_text())["losses"][published]
     expected = table[f"{'sigmoid(z) [as train.py]' if squash else 'z'}|{mask}"]
     logits, masks = parity_inputs()
-    logits.requires_grad_()
-    value = loss(logits.sigmoid() if squash else logits, masks[mask])
-    (grad,) = torch.autograd.grad(value, logits)
+    given = (logits.sigmoid() if squash else logits).requires_grad_()
+    value = loss(given, masks[mask])
+    (grad,) = torch.autograd.grad(value, given)
     assert value.item() == pytest.approx(expected["value"], abs=2e-6)
+    # the stored gradient is the one with respect to what the loss was given
     assert grad.norm().item() == pytest.approx(expected["grad_l2"], rel=1e-4)
     assert grad.sum().item() == pytest.approx(expected["grad_sum"], rel=1e-3, abs=1e-6)
 
