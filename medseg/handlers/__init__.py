@@ -1,0 +1,5 @@
+from medseg.handlers.saliency import SaliencyMetrics
+
+__all__ = [
+    "SaliencyMetrics",
+]
