@@ -37,11 +37,12 @@ __all__ = [
 ]
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
-_BUNDLE_ARGUMENTS = frozenset(
-    "run_id init_id final_id meta_file config_file logging_file tracking args_file workflow_type properties_path".split()
-)
-# top-level ids that MONAI reads from the command line and passes on to experiment tracking
-_TRACKING_ARGUMENTS = frozenset("tracking_uri experiment_name run_name save_execute_config is_not_rank0".split())
+_BUNDLE_ARGUMENTS = {
+    *("run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file"),
+    *("workflow_type", "properties_path"),
+}
+# ids that MONAI adds to the config itself when experiment tracking is on
+_TRACKING_ARGUMENTS = {"tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0"}
 
 
 def short_errors() -> None:

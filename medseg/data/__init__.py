@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from medseg.data.checks import check_images, check_pairs
+from medseg.data.checks import CheckedImages, check_images, check_pairs
 from medseg.data.errors import InputError
-from medseg.data.pairs import find_images, find_pairs, split_pairs
+from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
 from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
 from medseg.data.writers import PictureWriter
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "CheckedImages",
     "InputError",
     "MaskReader",
     "PictureReader",
     "PictureWriter",
+    "Splits",
     "check_images",
     "check_pairs",
     "decode_mask",
     "decode_picture",
     "find_images",
     "find_pairs",
+    "find_split",
+    "find_test_pairs",
     "split_pairs",
 ]

@@ -15,7 +15,7 @@ from medseg.data.errors import InputError
 from medseg.data.pairs import shown
 from medseg.data.readers import decode_picture, mask_luminance
 
-__all__ = ["check_images", "check_pairs"]
+__all__ = ["CheckedImages", "check_images", "check_pairs"]
 
 _MISSING = "missing file, put it there or leave the pair out of the list"
 _UNREADABLE = "unreadable file, replace it or save it again as an 8-bit PNG"
@@ -31,26 +31,36 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
+class CheckedImages(NamedTuple):
+    """Images that can be read, and one sentence for each that cannot."""
+
+    readable: list[dict[str, str]]
+    problems: list[str]
+
+
 class _Problem(NamedTuple):
     kind: str
     name: str
 
 
-def check_pairs(pairs: Sequence[dict[str, str]]) -> None:
-    """Decode every image and mask and report all problems in one error.
+def check_pairs(*lists: Sequence[dict[str, str]]) -> None:
+    """Decode every image and mask of one or several lists and report all problems in one error.
 
     A problem is a missing or unreadable file, a mask of another size than its image, or a mask that is none:
     more than 5 % of its pixels are grey (between 32 and 223), or it has values but none above 127.
 
     Args:
-        pairs: ``{"image": path, "label": path}`` per pair, as from :func:`medseg.data.find_pairs`.
+        lists: each of ``{"image": path, "label": path}`` per pair, as from :func:`medseg.data.find_pairs`.
 
     Raises:
-        InputError: there are no pairs, or some have problems; the message groups them by kind and names up to
+        InputError: a list is empty, or some pairs have problems; the message groups them by kind and names up to
             ten files of each.
     """
-    if not pairs:
-        raise InputError("The list of image and mask pairs is empty: add pictures to images/ and masks/.")
+    if not all(lists):
+        raise InputError(
+            "A list of image and mask pairs (to train, validate or test on) is empty: add pictures to images/ and masks/."
+        )
+    pairs = [pair for pairs in lists for pair in pairs]
     problems = [problem for found in _in_threads(_pair_problems, pairs) for problem in found]
     if not problems:
         return
@@ -62,7 +72,7 @@ def check_pairs(pairs: Sequence[dict[str, str]]) -> None:
     raise InputError("\n".join(lines))
 
 
-def check_images(items: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]], list[str]]:
+def check_images(items: Sequence[dict[str, str]]) -> CheckedImages:
     """Tell the readable images from the broken ones.
 
     Args:
@@ -72,8 +82,10 @@ def check_images(items: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]],
         the readable items in their order, and one sentence per broken one. Both are empty for no items.
     """
     reasons = _in_threads(_image_problem, items)
-    good = [item for item, reason in zip(items, reasons, strict=True) if reason is None]
-    return good, [reason for reason in reasons if reason is not None]
+    return CheckedImages(
+        readable=[item for item, reason in zip(items, reasons, strict=True) if reason is None],
+        problems=[reason for reason in reasons if reason is not None],
+    )
 
 
 def _in_threads(function: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
@@ -111,9 +123,7 @@ def _pair_problems(pair: dict[str, str]) -> list[_Problem]:
 
 
 def _size_difference(pair: dict[str, str], image: np.ndarray, mask: np.ndarray) -> str:
-    text = (
-        f"{pair['label']} is {mask.shape[0]} x {mask.shape[1]}, its image {image.shape[0]} x {image.shape[1]}"
-    )
+    text = f"{pair['label']} is {mask.shape[0]} x {mask.shape[1]}, its image {image.shape[0]} x {image.shape[1]}"
     with Image.open(pair["image"]) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in _SWAPPING_ORIENTATIONS
     if turned and mask.shape == image.shape[1::-1]:

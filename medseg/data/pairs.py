@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from monai.config import PathLike
 
 from medseg.data.errors import InputError
 from medseg.data.readers import PICTURE_SUFFIXES
 
-__all__ = ["find_images", "find_pairs", "split_pairs"]
+__all__ = ["Splits", "find_images", "find_pairs", "find_split", "find_test_pairs", "split_pairs"]
 
 _NAMES_SHOWN = 10
+
+
+class Splits(NamedTuple):
+    """Pairs to train on and pairs to validate on."""
+
+    training: list[dict[str, str]]
+    validation: list[dict[str, str]]
 
 
 def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
@@ -56,9 +64,51 @@ def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dic
     return [{"image": str(images[stem]), "label": str(masks[stem])} for stem in stems]
 
 
-def split_pairs(
-    pairs: Sequence[dict[str, str]], val_fraction: float, seed: int
-) -> dict[str, list[dict[str, str]]]:
+def find_split(dataset_dir: PathLike, split_file: PathLike | None, default: str) -> Path | None:
+    """The split file to use: the one that was asked for, else the folder's own, else none.
+
+    Args:
+        dataset_dir: the dataset folder.
+        split_file: absolute or relative to ``dataset_dir``; ``None`` if nobody asked for one.
+        default: name of the file that counts if it lies in ``dataset_dir``, e.g. ``train.txt``.
+    """
+    if split_file is not None:
+        return Path(dataset_dir) / split_file
+    own = Path(dataset_dir) / default
+    return own if own.is_file() else None
+
+
+def find_test_pairs(
+    test_sets: Mapping[str, PathLike | Sequence[PathLike]] | None, dataset_dir: PathLike
+) -> list[dict[str, str]]:
+    """List the pairs of several named test folders, one after the other.
+
+    Args:
+        test_sets: name -> folder, or name -> ``[folder, split file]``; without a split file, ``test.txt`` of the
+            folder counts if there is one. ``None`` for the one folder ``dataset_dir``, under its own name.
+        dataset_dir: the dataset folder, used where ``test_sets`` is ``None``.
+
+    Returns:
+        ``{"image": path, "label": path, "set_name": name}`` per pair.
+
+    Raises:
+        InputError: as :func:`find_pairs`, or there are no test sets, or an entry is neither a folder nor two paths.
+    """
+    if test_sets is None:
+        test_sets = {Path(dataset_dir).resolve().name: dataset_dir}
+    if not isinstance(test_sets, Mapping) or not test_sets:
+        raise InputError(f"test_sets must map names to folders, for example {{'Kvasir': '/data'}}, got {test_sets!r}.")
+    pairs = []
+    for name, place in test_sets.items():
+        folder, *split = [place] if isinstance(place, str | Path) else place
+        if len(split) > 1:
+            raise InputError(f"test_sets['{name}'] must be a folder or [folder, split file], got {place!r}.")
+        found = find_pairs(folder, find_split(folder, split[0] if split else None, "test.txt"))
+        pairs += [{**pair, "set_name": str(name)} for pair in found]
+    return pairs
+
+
+def split_pairs(pairs: Sequence[dict[str, str]], val_fraction: float, seed: int) -> Splits:
     """Divide pairs into training and validation.
 
     The order of ``pairs`` does not matter, and pairs added later move few of the others: each stem is
@@ -71,7 +121,7 @@ def split_pairs(
         seed: another seed gives another division.
 
     Returns:
-        ``{"training": pairs, "validation": pairs}``, each sorted by stem.
+        the pairs to train on and to validate on, each sorted by stem.
 
     Raises:
         ValueError: ``val_fraction`` is out of range.
@@ -85,10 +135,7 @@ def split_pairs(
         )
     ranked = sorted(pairs, key=partial(_rank, seed))
     count = min(max(round(len(pairs) * val_fraction), 1), len(pairs) - 1)
-    return {
-        "training": sorted(ranked[count:], key=_stem),
-        "validation": sorted(ranked[:count], key=_stem),
-    }
+    return Splits(training=sorted(ranked[count:], key=_stem), validation=sorted(ranked[:count], key=_stem))
 
 
 def find_images(path: PathLike) -> list[dict[str, str]]:
@@ -166,9 +213,7 @@ def _by_stem(pictures: Iterable[Path]) -> dict[str, Path]:
             twice.append(f"{found[path.stem].name} / {path.name}")
         found[path.stem] = path
     if twice:
-        raise InputError(
-            f"{path.parent} holds files of the same stem: {shown(twice)}. Rename or remove one of each."
-        )
+        raise InputError(f"{path.parent} holds files of the same stem: {shown(twice)}. Rename or remove one of each.")
     return found
 
 

@@ -73,9 +73,7 @@ class SaliencyMetric(CumulativeIterationMetric):
             raise ImportError("SaliencyMetric needs pysodmetrics: pip install medseg[metrics]")
         self.min_max = min_max
 
-    def _compute_tensor(
-        self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any
-    ) -> list[torch.Tensor]:
+    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:
         """
         Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
@@ -170,9 +168,7 @@ def _in_unit_range(data: torch.Tensor, what: str, remedy: str) -> np.ndarray:
     """`[B, 1, H, W]` to a float64 array `[B, H, W]`, refused outside of [0, 1] (NaN is outside)."""
     array = np.asarray(data.detach().cpu()[:, 0].double())
     if not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
-            f"SaliencyMetric expects {what} in [0, 1], got {array.min():g} to {array.max():g}: {remedy}."
-        )
+        raise ValueError(f"SaliencyMetric expects {what} in [0, 1], got {array.min():g} to {array.max():g}: {remedy}.")
     return array
 
 

@@ -117,8 +117,6 @@ class RandDilateEroded(RandomizableTransform, MapTransform):
         for key in self.key_iterator(result):
             if self._do_transform:
                 label = result[key]
-                changed = self._operation(
-                    convert_to_tensor(label, track_meta=False), elliptic_kernel(self._size)
-                )
+                changed = self._operation(convert_to_tensor(label, track_meta=False), elliptic_kernel(self._size))
                 result[key] = convert_to_dst_type(changed, label)[0]
         return result

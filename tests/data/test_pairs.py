@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.data import InputError, check_pairs, find_images, find_pairs, split_pairs
+from medseg.data import (
+    InputError,
+    check_pairs,
+    find_images,
+    find_pairs,
+    find_split,
+    find_test_pairs,
+    split_pairs,
+)
 
 
 def touch(folder: Path, names: Iterable[str]) -> Path:
@@ -100,14 +108,14 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
 def test_split_is_a_stable_partition(count: int, fraction: float, seed: int, shuffle: random.Random) -> None:
     pairs = [{"image": f"/x/images/{n:03}.png", "label": f"/x/masks/{n:03}.png"} for n in range(count)]
     parts = split_pairs(pairs, fraction, seed)
-    assert sorted(parts["training"] + parts["validation"], key=str) == pairs
-    assert min(len(parts["training"]), len(parts["validation"])) >= 1
-    assert abs(len(parts["validation"]) - fraction * count) <= 1
+    assert sorted(parts.training + parts.validation, key=str) == pairs
+    assert min(len(parts.training), len(parts.validation)) >= 1
+    assert abs(len(parts.validation) - fraction * count) <= 1
     moved = [dict(pair, image=pair["image"].replace("/x", "/elsewhere")) for pair in pairs]
     shuffle.shuffle(moved)
     again = split_pairs(moved, fraction, seed)
-    for part, expected in parts.items():
-        assert [Path(p["image"]).name for p in again[part]] == [Path(p["image"]).name for p in expected]
+    for part, expected in zip(again, parts, strict=True):
+        assert [Path(p["image"]).name for p in part] == [Path(p["image"]).name for p in expected]
 
 
 def test_split_depends_on_the_seed_and_has_limits() -> None:
@@ -149,3 +157,24 @@ def test_real_kvasir_split() -> None:
     assert (len(train), len(test), len(everything)) == (900, 100, 1000)
     assert sorted(train + test, key=str) == everything
     check_pairs(everything[::20])
+
+
+def test_split_file_is_the_one_asked_for_or_the_folders_own(tmp_path: Path) -> None:
+    assert find_split(tmp_path, None, "train.txt") is None
+    (tmp_path / "train.txt").write_text("a\n")
+    assert find_split(tmp_path, None, "train.txt") == tmp_path / "train.txt"
+    assert find_split(tmp_path, "mine.txt", "train.txt") == tmp_path / "mine.txt"  # missing: find_pairs says so
+
+
+def test_test_sets_keep_their_names_and_splits(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        dataset(tmp_path / name, ["a.png", "b.png"], ["a.png", "b.png"])
+    (tmp_path / "one" / "half.txt").write_text("b\n")
+    (tmp_path / "two" / "test.txt").write_text("a\n")
+    found = find_test_pairs({"A": [tmp_path / "one", "half.txt"], "B": tmp_path / "two"}, tmp_path)
+    assert [(pair["set_name"], Path(pair["image"]).stem) for pair in found] == [("A", "b"), ("B", "a")]
+    assert [pair["set_name"] for pair in find_test_pairs(None, tmp_path / "one")] == ["one", "one"]
+    with pytest.raises(InputError, match="must map names to folders"):
+        find_test_pairs({}, tmp_path)
+    with pytest.raises(InputError, match=r"test_sets\['A'\]"):
+        find_test_pairs({"A": ["one", "two", "three"]}, tmp_path)

@@ -29,9 +29,7 @@ def l_shape(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize(("height", "width"), [(120, 75), (66, 141)])
 @pytest.mark.parametrize("name", ["plain.png", "two.dots.JPG"])
-def test_round_trip_keeps_geometry(
-    tmp_path: Path, name: str, height: int, width: int, orientation: int
-) -> None:
+def test_round_trip_keeps_geometry(tmp_path: Path, name: str, height: int, width: int, orientation: int) -> None:
     upright = l_shape(height, width)
     exif = Image.Exif()
     exif[274] = orientation

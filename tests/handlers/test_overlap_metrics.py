@@ -26,9 +26,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("metric", "column"), [(DiceMetric, 2), (MeanIoU, 3)])
-def test_empty_masks_count_as_the_configs_expect(
-    metric: type[CumulativeIterationMetric], column: int
-) -> None:
+def test_empty_masks_count_as_the_configs_expect(metric: type[CumulativeIterationMetric], column: int) -> None:
     """The configs compute Dice and IoU at 0.5 with MONAI's metrics and `ignore_empty=False`."""
     engine = Engine(lambda _engine, batch: batch)
     engine.state.metrics = {}

@@ -20,9 +20,7 @@ def batches() -> list[list[dict[str, torch.Tensor]]]:
     for i, size in enumerate(sizes):
         label = torch.zeros(1, *size)
         label[:, 2 : 5 + i, 1:4] = 1
-        items.append(
-            {"prob": (label * 0.3 + torch.rand(label.shape, generator=generator) * 0.6), "label": label}
-        )
+        items.append({"prob": (label * 0.3 + torch.rand(label.shape, generator=generator) * 0.6), "label": label})
     return [items[:2], items[2:]]
 
 

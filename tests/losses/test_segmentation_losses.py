@@ -28,9 +28,7 @@ LOSSES = [StructureLoss(), StructureLoss(window=5, gain=2.0), PixelwiseDiceBCELo
 def parity_inputs() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     shape = (2, 1, 64, 48)
     row, col = np.mgrid[:64, :48]
-    disc = np.stack([(row - 30) ** 2 + (col - 20) ** 2 <= 144, (row - 10) ** 2 + (col - 40) ** 2 <= 225])[
-        :, None
-    ]
+    disc = np.stack([(row - 30) ** 2 + (col - 20) ** 2 <= 144, (row - 10) ** 2 + (col - 40) ** 2 <= 225])[:, None]
     masks = {
         "m_bin": np.random.default_rng(2).random(shape) > 0.7,
         "m_disc": disc,
@@ -114,9 +112,7 @@ def test_perfect_prediction_costs_nothing_and_a_wrong_one_a_lot(loss: torch.nn.M
 @pytest.mark.parametrize("loss", LOSSES)
 @settings(deadline=None, max_examples=20)
 @given(steps=st.lists(st.floats(-6, 6), min_size=2, max_size=4, unique=True), seed=st.integers(0, 1000))
-def test_falls_as_the_prediction_moves_towards_the_mask(
-    loss: torch.nn.Module, steps: list[float], seed: int
-) -> None:
+def test_falls_as_the_prediction_moves_towards_the_mask(loss: torch.nn.Module, steps: list[float], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     mask = (torch.rand(2, 1, 13, 9, generator=generator, dtype=torch.float64) > 0.6).double()
     noise = torch.randn(2, 1, 13, 9, generator=generator, dtype=torch.float64)

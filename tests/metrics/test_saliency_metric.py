@@ -195,9 +195,7 @@ def test_a_map_binarised_first_gives_what_the_published_script_prints(case: str)
     printed, _, plain, _ = published[case]
     shape = (2, 1, 64, 48)
     row, col = np.mgrid[:64, :48]
-    disc = np.stack([(row - 30) ** 2 + (col - 20) ** 2 <= 144, (row - 10) ** 2 + (col - 40) ** 2 <= 225])[
-        :, None
-    ]
+    disc = np.stack([(row - 30) ** 2 + (col - 20) ** 2 <= 144, (row - 10) ** 2 + (col - 40) ** 2 <= 225])[:, None]
     masks = {"m_disc": disc, "m_bin": np.random.default_rng(2).random(shape) > 0.7}
     logits = {
         "z": np.random.default_rng(1).standard_normal(shape) * 2,
