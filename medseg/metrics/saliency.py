@@ -130,12 +130,12 @@ class SaliencyMetric(CumulativeIterationMetric):
         return np.array(means), np.stack([dice, iou, alignment])
 
     def get_buffer(self) -> Any:
-        """The values of all images so far, `[N, 7]` in the order of :py:attr:`columns`; None before the first."""
+        """The values of all images so far, `[N, 7]` in the order of :py:attr:`columns`; None before."""
         buffers = super().get_buffer()
         return None if buffers is None else buffers[0]
 
     def get_curves(self) -> Any:
-        """The curves of all images so far, `[N, 3, 256]`: Dice, IoU and E-measure at 1, 254 / 255, ..., 0."""
+        """The curves of all images so far, `[N, 3, 256]`: Dice, IoU, E-measure at 1, 254 / 255, ..., 0."""
         buffers = super().get_buffer()
         return None if buffers is None else buffers[1]
 

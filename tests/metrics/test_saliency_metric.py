@@ -102,6 +102,28 @@ def test_a_group_averages_the_curves_before_the_maximum() -> None:
     assert line["meanEm"] == pytest.approx(curves[rows, 2].mean(dim=0).mean().item(), abs=1e-6)
 
 
+def test_equals_pysodmetrics_on_saved_maps() -> None:
+    """The published way: 8-bit maps on disk, one pysodmetrics object over the whole set."""
+    sod = pytest.importorskip("py_sod_metrics")
+    dice = {"dice": sod.DICEHandler(with_dynamic=True, with_adaptive=False)}
+    overlap, rest = sod.FmeasureV2(dice), [sod.WeightedFmeasure(), sod.Smeasure(), sod.Emeasure(), sod.MAE()]
+    metric = SaliencyMetric()
+    for seed in range(3):
+        prob, mask = example(seed, (19, 12 + seed))
+        saved = (prob * 255).round().to(torch.uint8)
+        metric(saved.double() / 255, mask)
+        for measure in (overlap, *rest):
+            measure.step(saved[0, 0].numpy(), (mask[0, 0].numpy() * 255).astype(np.uint8))
+    weighted, structure, alignment, error = (measure.get_results() for measure in rest)
+    line, curve = metric.aggregate(), alignment["em"]["curve"]
+    assert line["mDice256"] == pytest.approx(overlap.get_results()["dice"]["dynamic"].mean(), abs=1e-6)
+    assert line["wFm"] == pytest.approx(weighted["wfm"], abs=1e-6)
+    assert line["Sm"] == pytest.approx(structure["sm"], abs=1e-6)
+    assert line["meanEm"] == pytest.approx(curve.mean(), abs=1e-6)
+    assert line["maxEm"] == pytest.approx(curve.max(), abs=1e-6)
+    assert line["MAE"] == pytest.approx(error["mae"], abs=1e-6)
+
+
 def test_perfect_and_inverted_maps() -> None:
     _, mask = example()
     right, wrong = scores(mask, mask), scores(1 - mask, mask)
