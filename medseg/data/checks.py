@@ -58,7 +58,7 @@ def check_pairs(*lists: Sequence[dict[str, str]]) -> None:
     """
     if not all(lists):
         raise InputError(
-            "A list of image and mask pairs, to train or to validate on, is empty: put pictures into images/ and masks/."
+            "A list of image and mask pairs, to train or validate on, is empty: put pictures into images/ and masks/."
         )
     pairs = [pair for pairs in lists for pair in pairs]
     problems = [problem for found in _in_threads(_pair_problems, pairs) for problem in found]
