@@ -51,9 +51,7 @@ class AtomicCheckpointSaver(CheckpointSaver):
         ValueError: when `last_filename` comes without `save_interval` or together with `n_saved`.
     """
 
-    def __init__(
-        self, save_dir: str, save_dict: dict, last_filename: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, save_dir: str, save_dict: dict, last_filename: str | None = None, **kwargs: Any) -> None:
         if last_filename is not None and (kwargs.get("save_interval", 0) < 1 or kwargs.get("n_saved")):
             raise ValueError(f"last_filename={last_filename!r} needs save_interval >= 1 and no n_saved.")
         super().__init__(save_dir, save_dict, **kwargs)

@@ -115,9 +115,7 @@ class MetricsTable:
             for name, rows in groups.items():
                 missing = int(values[rows].isnan().any(dim=1).sum())
                 if missing:
-                    self.logger.warning(
-                        f"{name}: {missing} of {len(rows)} images have no value of {metric!r}."
-                    )
+                    self.logger.warning(f"{name}: {missing} of {len(rows)} images have no value of {metric!r}.")
                 lines[name].update(zip(columns, values[rows].nanmean(dim=0).tolist(), strict=True))
         header = ["set", "images", *legend]
         body = [[name, len(groups[name]), *(line[c] for c in legend)] for name, line in lines.items()]

@@ -55,9 +55,7 @@ class OverlaySheet:
         label_key: str = "label",
     ) -> None:
         if max_images < 1 or tile < 1:
-            raise ValueError(
-                f"OverlaySheet needs max_images >= 1 and tile >= 1, got {max_images} and {tile}."
-            )
+            raise ValueError(f"OverlaySheet needs max_images >= 1 and tile >= 1, got {max_images} and {tile}.")
         self.output_path = Path(output_path)
         self.max_images = max_images
         self.tile = tile
@@ -99,9 +97,7 @@ class OverlaySheet:
         """One padded tile `[tile, tile, 3]`, uint8."""
         meta = getattr(item[self.image_key], "meta", {})
         if ImageMetaKey.FILENAME_OR_OBJ not in meta:
-            raise ValueError(
-                f"OverlaySheet finds no file name in {self.image_key!r}: load the images with LoadImaged."
-            )
+            raise ValueError(f"OverlaySheet finds no file name in {self.image_key!r}: load the images with LoadImaged.")
         file = Path(str(meta[ImageMetaKey.FILENAME_OR_OBJ]))
         picture = _read_rgb(file)
         scale = self.tile / max(picture.size)

@@ -50,9 +50,7 @@ class Run:
         self.best.attach(self.evaluator)
         self.scores = scores
         self.trainer.add_event_handler(Events.EPOCH_COMPLETED, self.validate)
-        AtomicCheckpointSaver(str(folder), states, save_interval=1, last_filename="checkpoint.pt").attach(
-            self.trainer
-        )
+        AtomicCheckpointSaver(str(folder), states, save_interval=1, last_filename="checkpoint.pt").attach(self.trainer)
 
     def step(self, _engine: Engine, _batch: object) -> None:
         self.net(torch.rand(4, 3)).sum().backward()
@@ -171,9 +169,7 @@ def test_a_failing_save_leaves_the_old_file(tmp_path: Path) -> None:
             return {"value": self.value}
 
     source, engine = Stateful(), Engine(lambda _engine, _batch: None)
-    AtomicCheckpointSaver(str(tmp_path), {"a": source}, save_interval=1, last_filename="last.pt").attach(
-        engine
-    )
+    AtomicCheckpointSaver(str(tmp_path), {"a": source}, save_interval=1, last_filename="last.pt").attach(engine)
     engine.run([0])
     source.value = Broken()
     with pytest.raises(OSError, match="no space"):
@@ -191,9 +187,7 @@ def test_numbered_checkpoints_go_only_after_the_next_is_there(tmp_path: Path) ->
             seen.append(sorted(p.name for p in tmp_path.iterdir()))
             return {}
 
-    AtomicCheckpointSaver(str(tmp_path), {"net": net, "spy": Spy()}, save_interval=1, n_saved=1).attach(
-        engine
-    )
+    AtomicCheckpointSaver(str(tmp_path), {"net": net, "spy": Spy()}, save_interval=1, n_saved=1).attach(engine)
     engine.run([0], max_epochs=3)
     assert seen == [[], ["checkpoint_epoch=1.pt"], ["checkpoint_epoch=2.pt"]]
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint_epoch=3.pt"]
@@ -222,9 +216,7 @@ def test_killed_while_saving(tmp_path: Path) -> None:
         try:
             started = (tmp_path / "last.pt").stat().st_mtime_ns if (tmp_path / "last.pt").exists() else 0
             deadline = time.monotonic() + 120
-            while not (
-                (tmp_path / "last.pt").exists() and (tmp_path / "last.pt").stat().st_mtime_ns > started
-            ):
+            while not ((tmp_path / "last.pt").exists() and (tmp_path / "last.pt").stat().st_mtime_ns > started):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)

@@ -38,9 +38,7 @@ def items() -> list[dict]:
     return data
 
 
-def evaluate(
-    output_dir: Path, data: list[dict] | None = None, rank: int = 0, world: int = 1
-) -> SupervisedEvaluator:
+def evaluate(output_dir: Path, data: list[dict] | None = None, rank: int = 0, world: int = 1) -> SupervisedEvaluator:
     dataset = Dataset(items() if data is None else data)
     sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=False) if world > 1 else None
     transforms = [CopyItemsd("pred", names="prob"), AsDiscreted("pred", threshold=0.5)]
@@ -50,16 +48,12 @@ def evaluate(
         val_data_loader=DataLoader(dataset, batch_size=2, sampler=sampler),
         network=torch.nn.Sigmoid(),
         postprocessing=Compose(transforms),
-        key_val_metric={
-            "mean_dice": IgniteMetricHandler(DiceMetric(ignore_empty=False), output_transform=masks)
-        },
+        key_val_metric={"mean_dice": IgniteMetricHandler(DiceMetric(ignore_empty=False), output_transform=masks)},
         additional_metrics={
             "mean_iou": IgniteMetricHandler(MeanIoU(ignore_empty=False), output_transform=masks),
             "saliency": SaliencyMetrics(from_engine(["prob", "label"])),
         },
-        val_handlers=[
-            MetricsTable(output_dir, {"mean_dice": "Dice@0.5", "mean_iou": ["IoU@0.5"], "saliency": None})
-        ],
+        val_handlers=[MetricsTable(output_dir, {"mean_dice": "Dice@0.5", "mean_iou": ["IoU@0.5"], "saliency": None})],
     )
     evaluator.run()
     return evaluator
@@ -67,10 +61,7 @@ def evaluate(
 
 def read(path: Path) -> dict[str, dict[str, float]]:
     with open(path, encoding="utf-8", newline="") as file:
-        return {
-            line.pop("set"): {name: float(value) for name, value in line.items()}
-            for line in csv.DictReader(file)
-        }
+        return {line.pop("set"): {name: float(value) for name, value in line.items()} for line in csv.DictReader(file)}
 
 
 def expected() -> dict[str, dict[str, float]]:
@@ -136,9 +127,7 @@ def test_two_processes_give_the_same_table(tmp_path: Path) -> None:
     for rank in range(2):
         env = {**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1", "TEST_FOLDER": str(tmp_path)}
         env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        workers.append(
-            subprocess.Popen([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE, text=True)
-        )
+        workers.append(subprocess.Popen([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE, text=True))
     for worker in workers:
         _, errors = worker.communicate(timeout=240)
         assert worker.returncode == 0, errors
