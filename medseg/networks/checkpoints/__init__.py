@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .convert import Conversion, convert_state_dict
-from .load import load_pretrained, load_weights, read_state_dict
+from .load import check_fit, load_pretrained, load_weights, read_state_dict
 
-__all__ = ["Conversion", "convert_state_dict", "load_pretrained", "load_weights", "read_state_dict"]
+__all__ = ["Conversion", "check_fit", "convert_state_dict", "load_pretrained", "load_weights", "read_state_dict"]

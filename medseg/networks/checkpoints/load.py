@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .convert import convert_state_dict
 
-__all__ = ["load_pretrained", "load_weights", "read_state_dict"]
+__all__ = ["check_fit", "load_pretrained", "load_weights", "read_state_dict"]
 
 # names under which training scripts wrap the weights in their checkpoints
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "network")
@@ -59,7 +59,10 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read or does not fit; the message names the keys.
     """
-    _load(network, weights, encoder_only=False)
+    tensors, source = _tensors_of(weights)
+    state_dict = convert_state_dict(tensors).state_dict
+    check_fit(network, state_dict, source)
+    network.load_state_dict(state_dict)
 
 
 def load_pretrained(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
@@ -73,17 +76,27 @@ def load_pretrained(network: nn.Module, weights: str | PathLike[str] | Mapping[s
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read or does not fit; the message names the keys.
     """
-    _load(network, weights, encoder_only=None)
-
-
-def _load(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor], encoder_only: bool | None) -> None:
-    """`encoder_only=None` takes an encoder alone where the weights hold nothing else."""
-    source = "the weights" if isinstance(weights, Mapping) else f"'{weights}'"
-    tensors = weights if isinstance(weights, Mapping) else read_state_dict(weights)
+    tensors, source = _tensors_of(weights)
     state_dict = convert_state_dict(tensors).state_dict
+    if state_dict and all(key.startswith("encoder.") for key in state_dict):
+        own = {f"decoder.{key}": tensor for key, tensor in network.get_submodule("decoder").state_dict().items()}
+        state_dict.update(own)
+    check_fit(network, state_dict, source)
+    network.load_state_dict(state_dict)
+
+
+def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str = "the weights") -> None:
+    """Compare keys and shapes without loading anything.
+
+    Args:
+        network: the network that should take the weights.
+        state_dict: key -> tensor, under our names.
+        source: what to call the weights in the message.
+
+    Raises:
+        ValueError: if a key is missing or left over, or a shape differs; the message names them.
+    """
     wanted = network.state_dict()
-    if encoder_only is None and state_dict and all(key.startswith("encoder.") for key in state_dict):
-        wanted = {key: tensor for key, tensor in wanted.items() if key.startswith("encoder.")}
     problems = [
         *_listed("missing", wanted.keys() - state_dict.keys()),
         *_listed("left over", state_dict.keys() - wanted.keys()),
@@ -98,13 +111,20 @@ def _load(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor
     ]
     if problems:
         raise ValueError(
-            f"{source} do not fit this {type(network).__name__}; check its encoder, decoder and channels: "
+            f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
             + "; ".join(problems)
+            + "."
         )
-    network.load_state_dict({**network.state_dict(), **state_dict})
 
 
-def _listed(what: str, keys: Iterable[str], most: int = 5) -> list[str]:
+def _tensors_of(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], str]:
+    """The tensors, and what to call them in a message."""
+    if isinstance(weights, Mapping):
+        return weights, "the weights"
+    return read_state_dict(weights), f"the weights in '{weights}'"
+
+
+def _listed(what: str, keys: Iterable[str], most: int = 4) -> list[str]:
     names = sorted(keys)
     if not names:
         return []
