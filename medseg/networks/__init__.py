@@ -5,5 +5,6 @@ from __future__ import annotations
 from .decoders import DECODERS, build_decoder
 from .encoders import ENCODERS, build_encoder
 from .ssformer import SSFormer
+from .variants import PUBLISHED_VARIANTS
 
-__all__ = ["DECODERS", "ENCODERS", "SSFormer", "build_decoder", "build_encoder"]
+__all__ = ["DECODERS", "ENCODERS", "PUBLISHED_VARIANTS", "SSFormer", "build_decoder", "build_encoder"]
