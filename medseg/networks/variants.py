@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["PUBLISHED_VARIANTS"]
+__all__ = ["PUBLISHED_VARIANTS", "published_decoder_options"]
 
 _MLA_CONCATENATED = {"level_align_corners": True}
 _MLA_FUSED = {"fuse": True, "align_corners": True}
@@ -48,3 +48,17 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
     "cvt_mla": {"encoder": "cvt_21", "decoder": "mla"},
     "cvt_pup": {"encoder": "cvt_21", "decoder": "pup", "decoder_options": _PUP},
 }
+
+
+def published_decoder_options(encoder: str, decoder: str) -> dict[str, Any]:
+    """The `decoder_options` that published weights of this pair need, also for the sizes that the study never had.
+
+    Args:
+        encoder: a key of `medseg.networks.ENCODERS`.
+        decoder: a key of `medseg.networks.DECODERS`.
+    """
+    family = encoder.partition("_")[0]
+    for arguments in PUBLISHED_VARIANTS.values():
+        if arguments["encoder"].partition("_")[0] == family and arguments["decoder"] == decoder:
+            return dict(arguments.get("decoder_options", {}))
+    return {}

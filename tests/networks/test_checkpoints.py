@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medseg.networks import PUBLISHED_VARIANTS, SSFormer
-from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict
+from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict, recognise
 
 
 def small(**kwargs: object) -> SSFormer:
@@ -51,6 +51,16 @@ def test_published_keys_are_all_explained(parity_dir: Path) -> None:
         unused = {f"module.{key}" for key in published["unused_params"]}
         assert unused <= conversion.left_behind.keys()
         assert conversion.left_behind.keys() | conversion.renamed.keys() == tensors.keys()
+
+        recognition = recognise(conversion)
+        assert recognition.problems == []
+        found = {
+            **recognition.arguments,
+            "decoder_options": {"fuse": False, **recognition.arguments["decoder_options"]},
+        }
+        wanted_options = {"fuse": False, **arguments.get("decoder_options", {})}
+        assert found["decoder_options"] == wanted_options
+        assert (found["encoder"], found["decoder"]) == (arguments["encoder"], arguments["decoder"])
 
 
 def test_misfits_are_named_and_nothing_changes() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from filling import filled
 
+from medseg.cli import main
 from medseg.networks import PUBLISHED_VARIANTS, SSFormer
-from medseg.networks.checkpoints import load_weights
 from medseg.networks.layers import resize
 
 SIZES = ((352, 352), (256, 320))
@@ -24,7 +27,13 @@ def differences(variant: str, parity_dir: Path) -> dict[str, float]:
     full = json.loads((parity_dir / "stats.json").read_text())[variant]
     golden = np.load(parity_dir / f"{variant}.npz")
     network = SSFormer(**PUBLISHED_VARIANTS[variant]).eval()
-    load_weights(network, filled(published["state_dict"]))
+    with TemporaryDirectory() as folder:
+        source, converted = Path(folder, f"{variant}.pth"), Path(folder, "model.pt")
+        torch.save({"state_dict": filled(published["state_dict"])}, source)
+        with redirect_stdout(StringIO()) as account:
+            assert main(["convert", str(source), "--to", str(converted)]) == 0
+        assert "missing or left over: none" in account.getvalue()
+        network.load_state_dict(torch.load(converted, weights_only=True), strict=True)
 
     found: dict[str, float] = {}
     for height, width in SIZES:
@@ -51,7 +60,7 @@ def difference(ours: torch.Tensor, golden: np.ndarray) -> float:
     return float((np.abs(ours.numpy() - golden) / scale).max())
 
 
-def main() -> None:
+def write_table() -> None:
     rows = ["| published variant | encoder | decoder | feature maps | logits |", "| --- | --- | --- | --- | --- |"]
     for variant, arguments in PUBLISHED_VARIANTS.items():
         found = differences(variant, Path(os.environ["MEDSEG_PARITY_DIR"]))
@@ -62,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_table()

@@ -19,13 +19,13 @@ class Conversion:
     """A renamed state dict and the story of every source key.
 
     Attributes:
-        sources: names of the rule sets that spoke for the file; empty if none did.
+        sources: the rule sets that spoke for the file; empty if none did.
         state_dict: our key -> tensor.
         renamed: source key -> our key.
         left_behind: source key -> why it is not needed.
     """
 
-    sources: list[str] = field(default_factory=list)
+    sources: list[RuleSet] = field(default_factory=list)
     state_dict: dict[str, Tensor] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     left_behind: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     if len(bare) < len(state_dict):
         raise ValueError("some keys of the weights would both become one, with and without the prefix 'module.'.")
     rule_sets = [rules for rules in RULE_SETS if _speaks_for(rules, bare)]
-    conversion = Conversion(sources=[rules.name for rules in rule_sets])
+    conversion = Conversion(sources=rule_sets)
     parts: dict[str, dict[str, Tensor]] = {}
     for key, source in bare.items():
         reason = _reason_to_leave(key, (ANY_FILE, *rule_sets))

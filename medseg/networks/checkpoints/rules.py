@@ -7,8 +7,9 @@ each applied to the result of the one before; in a replacement `{\\1-1}` counts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ class RuleSet:
         renames: pattern and replacement.
         left_behind: pattern of source keys that no output of ours depends on, and why they are in the files.
         adjust: pattern of a name of ours, and what becomes of its tensor.
+        published: whether the file is one of the SSFormer study, whose decoders need the options of
+            `medseg.networks.variants.PUBLISHED_VARIANTS`.
+        decoder_options: options of our decoder that the weights of other files need.
     """
 
     name: str
@@ -35,6 +39,8 @@ class RuleSet:
     renames: tuple[tuple[str, str], ...] = ()
     left_behind: tuple[tuple[str, str], ...] = ()
     adjust: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = ()
+    published: bool = False
+    decoder_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _without_class_slot(table: Tensor) -> Tensor:
@@ -120,10 +126,31 @@ RULE_SETS: tuple[RuleSet, ...] = (
         left_behind=((r"^classifier\.", "the ImageNet classifier"),),
     ),
     RuleSet(
-        name="decoder of Hugging Face's SegFormer",
-        telltale=r"^decode_head\.linear_c\.0\.",
+        name="encoder of Hugging Face's SegFormer as transformers 5 holds it in memory",
+        telltale=r"^(segformer\.)?stages\.0\.patch_embeddings\.",
         renames=(
-            (r"^decode_head\.linear_c\.(\d)\.proj\.", r"decoder.embed.\1."),
+            (r"^(segformer\.)?stages\.", "encoder.stages."),
+            (r"^(encoder\.stages\.\d)\.layer_norm\.", r"\1.norm."),
+            (r"\.patch_embeddings\.proj\.", ".patch_embed.proj."),
+            (r"\.patch_embeddings\.layer_norm\.", ".patch_embed.norm."),
+            (r"\.layernorm_before\.", ".norm1."),
+            (r"\.layernorm_after\.", ".norm2."),
+            (r"\.attention\.q_proj\.", ".attn.q."),
+            (r"\.attention\.k_proj\.", ".attn.kv@0."),
+            (r"\.attention\.v_proj\.", ".attn.kv@1."),
+            (r"\.attention\.o_proj\.", ".attn.proj."),
+            (r"\.attention\.sequence_reduction\.sequence_reduction\.", ".attn.sr."),
+            (r"\.attention\.sequence_reduction\.layer_norm\.", ".attn.norm."),
+            _DWCONV,
+        ),
+        left_behind=((r"^classifier\.", "the ImageNet classifier"),),
+    ),
+    RuleSet(
+        name="decoder of Hugging Face's SegFormer",
+        decoder_options={"align_corners": False},
+        telltale=r"^decode_head\.linear_(c|projections)\.0\.",
+        renames=(
+            (r"^decode_head\.linear_(c|projections)\.(\d)\.proj\.", r"decoder.embed.\2."),
             (r"^decode_head\.linear_fuse\.", "decoder.fuse.conv."),
             (r"^decode_head\.batch_norm\.", "decoder.fuse.norm."),
             (r"^decode_head\.classifier\.", "decoder.pred."),
@@ -142,6 +169,7 @@ RULE_SETS: tuple[RuleSet, ...] = (
     ),
     RuleSet(
         name="published PLD decoder on four levels",
+        published=True,
         telltale=r"^decode_head\.linear_c4\.proj\.2\.",
         renames=(
             (r"^decode_head\.linear_fuse34\.", "decoder.fuse.0."),
@@ -154,6 +182,7 @@ RULE_SETS: tuple[RuleSet, ...] = (
     ),
     RuleSet(
         name="published PLD decoder on three levels",
+        published=True,
         telltale=r"^decode_head\.linear_c1\.proj\.2\.",
         unless=r"^decode_head\.linear_c4\.",
         renames=(
@@ -165,12 +194,14 @@ RULE_SETS: tuple[RuleSet, ...] = (
     ),
     RuleSet(
         name="published SD or MLA decoder",
+        published=True,
         telltale=r"^decode_head\.linear_c1\.proj\.(weight|1\.running_mean)$",
         renames=((r"^decode_head\.linear_fuse\.", "decoder.fuse."), *_FUSE),
         left_behind=((r"^decode_head\.linear_fuse(34|2|1)\.", _NEVER_CALLED),),
     ),
     RuleSet(
         name="published PUP decoder",
+        published=True,
         telltale=r"^decode_head\.conv_0\.",
         renames=(
             (r"^decode_head\.conv_4\.", "decoder.pred."),
@@ -181,6 +212,7 @@ RULE_SETS: tuple[RuleSet, ...] = (
     ),
     RuleSet(
         name="published PPD decoder",
+        published=True,
         telltale=r"^CFM\.",
         renames=(
             (r"^Translayer2_0\.", "decoder.embed.0."),
