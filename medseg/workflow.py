@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,8 @@ def init_distributed() -> None:
         dist.init_process_group(backend="nccl" if torch.cuda.is_available() else "gloo")
     if torch.cuda.is_available():
         torch.cuda.set_device(default_device())
+    if is_worker():
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:

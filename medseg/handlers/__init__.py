@@ -1,3 +1,8 @@
+"""Ignite handlers: plumbing around the metrics, checkpoints and pictures of a run."""
+
+from __future__ import annotations
+
+from medseg.handlers.batch_meta import batch_meta
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
@@ -8,4 +13,5 @@ __all__ = [
     "MetricsTable",
     "OverlaySheet",
     "SaliencyMetrics",
+    "batch_meta",
 ]

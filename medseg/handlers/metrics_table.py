@@ -14,6 +14,8 @@ from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather,
 
 from medseg.handlers.atomic import replace_when_done
 
+_ALL = "all images"
+
 
 class MetricsTable:
     """One table of an evaluation over several named test sets: a line per set, a column per metric.
@@ -25,7 +27,7 @@ class MetricsTable:
     every set.
 
     The table goes to the log (with a legend that says what each column is) and to `table.csv` and `table.md`
-    in `output_dir`, written by rank 0 alone. In a config::
+    in `output_dir`, the values of each image to `images.csv`, all written by rank 0 alone. In a config::
 
         - _target_: medseg.handlers.MetricsTable
           output_dir: "@output_dir"
@@ -38,7 +40,7 @@ class MetricsTable:
     images all lack a value shows nan.
 
     Args:
-        output_dir: folder of the two files; made when missing.
+        output_dir: folder of the files; made when missing.
         metrics: names in `engine.state.metric_details` and how to head their columns: one name for values
             `[N, 1]`, a list of names for `[N, C]`, or None for a metric that says so itself in
             `engine.state.metric_summaries` (:py:class:`medseg.handlers.SaliencyMetrics`).
@@ -47,8 +49,7 @@ class MetricsTable:
         name: logger to use; None for the engine's.
 
     Raises:
-        ValueError: when `metrics` is empty, or (at the end of the epoch) when the engine has no such metric,
-        the
+        ValueError: when `metrics` is empty, or (at the end of the epoch) when the engine has no such metric, the
             number of column names does not fit, or the values do not belong to the images one to one.
     """
 
@@ -96,15 +97,17 @@ class MetricsTable:
 
     def __call__(self, engine: Engine) -> None:
         """Make the table from the state of an engine that has completed an epoch."""
-        groups, count = self._rows_of_sets()
+        groups, files = self._rows_of_sets()
         if idist.get_rank() != 0:
             return
         details = getattr(engine.state, "metric_details", {})
         summaries = getattr(engine.state, "metric_summaries", {})
         lines: dict[str, dict[str, float]] = {name: {} for name in groups}
         legend: dict[str, str] = {}
+        images: list[torch.Tensor] = []
         for metric, heads in self.metrics.items():
-            values = self._values(details, metric, count)
+            values = self._values(details, metric, len(files))
+            images.append(values)
             if heads is None and metric in summaries:
                 legend.update(summaries[metric].columns)
                 for name, rows in groups.items():
@@ -120,11 +123,18 @@ class MetricsTable:
         header = ["set", "images", *legend]
         body = [[name, len(groups[name]), *(line[c] for c in legend)] for name, line in lines.items()]
         self._log(header, body, legend)
-        self._write_csv(header, body)
+        self._write_csv("table.csv", header, body)
+        rows_of_images = torch.cat(images, dim=1).tolist()
+        groups.pop(_ALL, None)
+        self._write_csv(
+            "images.csv",
+            ["set", "image", *legend],
+            [[name, files[row], *rows_of_images[row]] for name, rows in groups.items() for row in rows],
+        )
         self._write_markdown(header, body, legend)
 
-    def _rows_of_sets(self) -> tuple[dict[str, list[int]], int]:
-        """Rows of the gathered values for each set, without repeated images, and the number of all rows."""
+    def _rows_of_sets(self) -> tuple[dict[str, list[int]], list[str]]:
+        """Rows of the gathered values for each set, without repeated images, and the file of every row."""
         sets, files = self._sets, self._files
         places = torch.arange(len(files))
         if idist.get_world_size() > 1:
@@ -138,8 +148,8 @@ class MetricsTable:
             if unique[sets[row], files[row]] == row:
                 groups.setdefault(sets[row], []).append(row)
         if len(groups) > 1:
-            groups["all images"] = [row for rows in groups.values() for row in rows]
-        return groups, len(files)
+            groups[_ALL] = [row for rows in groups.values() for row in rows]
+        return groups, files
 
     def _values(self, details: Mapping[str, torch.Tensor], metric: str, count: int) -> torch.Tensor:
         """The values of one metric for all images, `[N, C]`."""
@@ -162,9 +172,9 @@ class MetricsTable:
         notes = "\n".join(f"{head}: {meaning}" for head, meaning in legend.items())
         self.logger.info(f"Evaluation\n{table}\n{notes}")
 
-    def _write_csv(self, header: list[str], body: list[list[Any]]) -> None:
+    def _write_csv(self, filename: str, header: list[str], body: list[list[Any]]) -> None:
         with (
-            replace_when_done(self.output_dir / "table.csv") as path,
+            replace_when_done(self.output_dir / filename) as path,
             open(path, "w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")

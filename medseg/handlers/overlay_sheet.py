@@ -10,10 +10,11 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import decollate_batch
 from monai.utils import ImageMetaKey
-from PIL import Image, ImageOps
+from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
+from medseg.data import decode_picture
 from medseg.handlers.atomic import replace_when_done
 
 PREDICTION_COLOUR = (255, 220, 0)  # yellow
@@ -40,8 +41,7 @@ class OverlaySheet:
         label_key: key of the true mask.
 
     Raises:
-        ValueError: when `max_images` or `tile` is not positive, or (while running) when a mask has not the
-        size of
+        ValueError: when `max_images` or `tile` is not positive, or (while running) when a mask has not the size of
             its picture or the image knows no file.
     """
 
@@ -99,29 +99,18 @@ class OverlaySheet:
         if ImageMetaKey.FILENAME_OR_OBJ not in meta:
             raise ValueError(f"OverlaySheet finds no file name in {self.image_key!r}: load the images with LoadImaged.")
         file = Path(str(meta[ImageMetaKey.FILENAME_OR_OBJ]))
-        picture = _read_rgb(file)
+        picture = Image.fromarray(decode_picture(file))
         scale = self.tile / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         drawn = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
         for key, colour in ((self.label_key, LABEL_COLOUR), (self.pred_key, PREDICTION_COLOUR)):
-            if key in item:
+            if item.get(key) is not None:
                 mask = _as_image(item[key], key, file, picture.size).resize((width, height))
                 drawn[find_boundaries(np.array(mask), mode="thick")] = colour
         top, left = (self.tile - height) // 2, (self.tile - width) // 2
         tile = np.zeros((self.tile, self.tile, 3), dtype=np.uint8)
         tile[top : top + height, left : left + width] = drawn
         return tile
-
-
-def _read_rgb(file: Path) -> Image.Image:
-    """The picture as people see it: upright, 8-bit RGB."""
-    with Image.open(file) as opened:
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith(("I", "F")):  # 16-bit and float grey, which convert() would clip
-            values = np.asarray(picture, dtype=np.float32)
-            values = (values - values.min()) / max(float(np.ptp(values)), 1e-6) * 255
-            picture = Image.fromarray(values.astype(np.uint8))
-        return picture.convert("RGB")
 
 
 def _as_image(mask: torch.Tensor, key: str, file: Path, size: tuple[int, int]) -> Image.Image:
