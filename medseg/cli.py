@@ -99,13 +99,14 @@ def _tell(path: Path, conversion: Conversion, recognition: Recognition) -> None:
 
 
 def _advice(path: Path, recognition: Recognition) -> str:
-    arguments = dict(recognition.arguments)
-    options = arguments.pop("decoder_options", None)
+    """What to add to a bundle's command line."""
+    arguments = recognition.arguments
     if "decoder" not in arguments:
-        return f"to train from it: --encoder {arguments['encoder']} and `pretrained: {path}` in the network definition"
-    wanted = " ".join(f"--{name} {value}" for name, value in arguments.items() if name.endswith("coder"))
-    advice = f"to use it: {wanted} --decoder_channels {arguments['decoder_channels']}"
-    return advice + (f" and `decoder_options: {options}` in the network definition" if options else "")
+        return f"to train from it: --encoder {arguments['encoder']} --pretrained {path}"
+    names = ("encoder", "decoder", "decoder_channels")
+    advice = "to use it: " + " ".join(f"--{name} {arguments[name]}" for name in names)
+    options = arguments["decoder_options"]
+    return advice + (f' --network_def::decoder_options "{options}"' if options else "")
 
 
 _COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect)

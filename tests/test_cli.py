@@ -79,6 +79,7 @@ def test_an_encoder_file_becomes_pretrained_weights(tmp_path: Path, capsys: pyte
     account = capsys.readouterr().out
     assert "network: encoder mit_b0, in_channels 3 (the encoder alone)" in account
     assert f"mapped: {len(weights) - 2} keys" in account
+    assert f"to train from it: --encoder mit_b0 --pretrained {target}" in account
     assert "ignored by rule: 2 keys\n  2 the ImageNet classifier\nmissing or left over: none" in account
 
     network = SSFormer(encoder="mit_b0", decoder="mla", decoder_channels=8, pretrained=target)

@@ -117,3 +117,19 @@ def test_truncated_empty_and_missing_files(tmp_path: Path) -> None:
             read_state_dict(tmp_path / "part.pt")
     with pytest.raises(FileNotFoundError, match="There is no weight file"):
         read_state_dict(tmp_path / "none.pt")
+
+
+def test_safetensors_files(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    network = small()
+    path = tmp_path / "model.safetensors"
+    safetensors.save_file(network.state_dict(), path)
+    other = small()
+    load_weights(other, path)
+    assert equal(network, other)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"model\.safetensors' cannot be read as a weight file"):
+        read_state_dict(path)
+    safetensors.save_file({}, path)
+    with pytest.raises(ValueError, match="holds no tensors"):
+        read_state_dict(path)
