@@ -69,7 +69,7 @@ def test_torchrun_continues_after_a_worker_died(tmp_path: Path) -> None:
         )
         wait_until((tmp_path / "checkpoint.pt").exists, process)
         os.kill(workers_of(process)[-1], signal.SIGKILL)
-        assert process.wait(timeout=240) == 0, (tmp_path / "log.txt").read_text()[-3000:]
+        assert process.wait(timeout=240) == 0, (tmp_path / "log.txt").read_text()[-30000:]
     assert epoch_of(tmp_path / "checkpoint.pt") == 3
     assert "Restored all variables" in (tmp_path / "log.txt").read_text()
     keys = torch.load(tmp_path / "model.pt", weights_only=True).keys()
