@@ -35,8 +35,8 @@ class SSFormer(nn.Module):
             `medseg.networks.variants.PUBLISHED_VARIANTS`.
         dropout: dropout before the decoder's last convolution.
         drop_path: stochastic depth of the encoder's last block; `None` for the published rate of this encoder.
-        pretrained: a file of weights to start from: of the whole network, or of the encoder alone. `None` for
-            random weights.
+        pretrained: weights to start from, of the whole network or of the encoder alone: a file, ours or published,
+            or a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded. `None` for random weights.
 
     Raises:
         ValueError: if `spatial_dims` is not 2, a name is unknown, the encoder has not as many levels as the decoder

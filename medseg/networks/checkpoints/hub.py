@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from os import PathLike
@@ -58,14 +57,13 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 }
 
 
-def find_weights(source: str | PathLike[str], names: Mapping[str, PretrainedWeights] = PRETRAINED) -> Path:
+def find_weights(source: str | PathLike[str]) -> Path:
     """The file that `source` stands for: itself, or that of a name, downloaded unless it has been before.
 
     The download is compared with the SHA-256 that the hub announces; the licence is logged as a warning.
 
     Args:
-        source: a path, or a key of `names`. A file of that name comes first.
-        names: the names that can be downloaded.
+        source: a path, or a key of `PRETRAINED`. A file of that name comes first.
 
     Raises:
         FileNotFoundError: if it is neither, or cannot be downloaded; the message says which file to put where.
@@ -73,11 +71,11 @@ def find_weights(source: str | PathLike[str], names: Mapping[str, PretrainedWeig
     """
     if Path(source).is_file():
         return Path(source)
-    if str(source) not in names:
+    if str(source) not in PRETRAINED:
         raise FileNotFoundError(
-            f"There is no weight file '{source}': check the path, or use one of the names {', '.join(names)}."
+            f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
         )
-    weights = names[str(source)]
+    weights = PRETRAINED[str(source)]
     _logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.licence)
     if not weights.path.is_file():
         _download(str(source), weights)

@@ -1,8 +1,7 @@
 """The Shunted Transformer: half of the heads look at coarse keys, half at finer ones.
 
 Paper: Ren et al., Shunted Self-Attention via Multi-Scale Token Aggregation, CVPR 2022,
-https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper; the published weights are under
-Apache-2.0.
+https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper.
 """
 
 from __future__ import annotations
