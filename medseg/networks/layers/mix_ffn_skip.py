@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -61,6 +61,7 @@ class _TiledMixFFN(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(x, *parameters)
         ctx.eps = eps
+        ctx.autocast = torch.is_autocast_enabled("cpu")  # the backward pass runs outside of the caller's
         out = torch.empty_like(x)
         for image in range(x.shape[0]):
             *inner, w2, b2 = _of_image(parameters, image)
@@ -75,21 +76,41 @@ class _TiledMixFFN(torch.autograd.Function):
         x, *parameters = ctx.saved_tensors
         grad_x = torch.zeros_like(x)
         grads = [torch.zeros_like(parameter) for parameter in parameters]
-        for image in range(x.shape[0]):
-            *inner, w2, _ = (p.detach().requires_grad_() for p in _of_image(parameters, image))
-            *grad_inner, grad_w2, grad_b2 = _of_image(grads, image, stacked=parameters[0].dim() == 3)
-            for rows, halo in _tiles(x.shape[1], x.shape[2], w2.shape[1]):
-                tile = x[image, halo].detach().requires_grad_()
-                with torch.enable_grad():
-                    hidden = _hidden_tile(tile, rows, halo, ctx.eps, *inner)
-                grad_out = grad[image, rows].flatten(0, 1)
-                grad_hidden = (grad_out @ w2.detach()).view_as(hidden)
-                grad_tile, *inner_tile = torch.autograd.grad(hidden, [tile, *inner], grad_hidden)
-                grad_x[image, halo] += grad_tile
-                torch._foreach_add_(grad_inner, inner_tile)
-                grad_w2.addmm_(grad_out.T, hidden.detach().flatten(0, 1))
-                grad_b2 += grad_out.sum(0)
+        with torch.autocast("cpu", enabled=ctx.autocast):
+            for image in range(x.shape[0]):
+                _accumulate(
+                    x[image],
+                    grad[image],
+                    ctx.eps,
+                    _of_image(parameters, image),
+                    grad_x[image],
+                    _of_image(grads, image),
+                )
         return grad_x, None, *grads
+
+
+def _accumulate(
+    x: Tensor,
+    grad: Tensor,
+    eps: float,
+    parameters: Sequence[Tensor],
+    grad_x: Tensor,
+    grads: Sequence[Tensor],
+) -> None:
+    """Add the gradients of one image ``[H, W, C]`` to ``grad_x`` and ``grads``, tile by tile."""
+    *inner, w2, _ = (parameter.detach().requires_grad_() for parameter in parameters)
+    *grad_inner, grad_w2, grad_b2 = grads
+    for rows, halo in _tiles(x.shape[0], x.shape[1], w2.shape[1]):
+        tile = x[halo].detach().requires_grad_()
+        with torch.enable_grad():
+            hidden = _hidden_tile(tile, rows, halo, eps, *inner)
+        grad_out = grad[rows].flatten(0, 1)
+        grad_hidden = (grad_out @ w2.detach()).view_as(hidden)
+        grad_tile, *inner_tile = torch.autograd.grad(hidden, [tile, *inner], grad_hidden)
+        grad_x[halo] += grad_tile
+        torch._foreach_add_(grad_inner, inner_tile)
+        grad_w2 += grad_out.T @ hidden.detach().flatten(0, 1)
+        grad_b2 += grad_out.sum(0)
 
 
 def _hidden_tile(x: Tensor, rows: slice, halo: slice, eps: float, *inner: Tensor) -> Tensor:
@@ -109,10 +130,9 @@ def _with_skip(weight: Tensor) -> Tensor:
     return weight + identity
 
 
-def _of_image(parameters: Any, image: int, stacked: bool | None = None) -> list[Tensor]:
+def _of_image(parameters: Sequence[Tensor], image: int) -> list[Tensor]:
     """The parameters that serve one image."""
-    if stacked is None:
-        stacked = parameters[0].dim() == 3
+    stacked = parameters[0].dim() == 3
     return [parameter[image] if stacked else parameter for parameter in parameters]
 
 
