@@ -1,0 +1,32 @@
+"""Reading, pairing, checking and writing of data, and the embedded default data."""
+
+from __future__ import annotations
+
+from medseg.data.checks import CheckedImages, check_images, check_pairs
+from medseg.data.errors import InputError
+from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
+from medseg.data.phantoms import PHANTOMS, polyp_phantom, write_phantoms
+from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
+from medseg.data.writers import PictureWriter
+
+__all__ = [
+    "PHANTOMS",
+    "PICTURE_SUFFIXES",
+    "CheckedImages",
+    "InputError",
+    "MaskReader",
+    "PictureReader",
+    "PictureWriter",
+    "Splits",
+    "check_images",
+    "check_pairs",
+    "decode_mask",
+    "decode_picture",
+    "find_images",
+    "find_pairs",
+    "find_split",
+    "find_test_pairs",
+    "polyp_phantom",
+    "split_pairs",
+    "write_phantoms",
+]

@@ -1,0 +1,17 @@
+"""Ignite handlers: plumbing around the metrics, checkpoints and pictures of a run."""
+
+from __future__ import annotations
+
+from medseg.handlers.batch_meta import batch_meta
+from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
+from medseg.handlers.metrics_table import MetricsTable
+from medseg.handlers.overlay_sheet import OverlaySheet
+from medseg.handlers.saliency import SaliencyMetrics
+
+__all__ = [
+    "AtomicCheckpointSaver",
+    "MetricsTable",
+    "OverlaySheet",
+    "SaliencyMetrics",
+    "batch_meta",
+]

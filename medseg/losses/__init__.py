@@ -1,0 +1,7 @@
+from medseg.losses.pixelwise_dice_bce import PixelwiseDiceBCELoss
+from medseg.losses.structure import StructureLoss
+
+__all__ = [
+    "PixelwiseDiceBCELoss",
+    "StructureLoss",
+]

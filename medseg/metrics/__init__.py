@@ -1,0 +1,5 @@
+from medseg.metrics.saliency import SaliencyMetric
+
+__all__ = [
+    "SaliencyMetric",
+]

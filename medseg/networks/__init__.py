@@ -1,1 +1,9 @@
 """Networks: SSFormer (one encoder plus one decoder, chosen by name) and MS-Former."""
+
+from __future__ import annotations
+
+from .decoders import DECODERS, build_decoder
+from .encoders import ENCODERS, build_encoder
+from .ssformer import SSFormer
+
+__all__ = ["DECODERS", "ENCODERS", "SSFormer", "build_decoder", "build_encoder"]

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from ignite.handlers import Checkpoint, DiskSaver
+from monai.data import MetaTensor
+from monai.handlers import CheckpointSaver
+
+from medseg.handlers.atomic import replace_when_done
+
+
+class AtomicCheckpointSaver(CheckpointSaver):
+    """MONAI's checkpoint saver for runs that may be killed at any moment and resumed.
+
+    What it adds to :py:class:`monai.handlers.CheckpointSaver`:
+
+    - A file appears whole or not at all, and the one it replaces goes only after that. MONAI's writes in
+      place and deletes the old best model before it writes the new one.
+    - `last_filename` gives the checkpoint of every `save_interval` epochs one fixed name.
+    - The best score so far can be saved and restored: the saver has `state_dict` and `load_state_dict`. Put
+      the saver that keeps the best model into the `save_dict` of the saver that keeps the last checkpoint,
+      and into the `load_dict` of the `CheckpointLoader` on resuming::
+
+        best:  AtomicCheckpointSaver(save_key_metric, key_metric_filename="model.pt", save_dict={"model"})
+        last:  AtomicCheckpointSaver(save_interval=1, last_filename="checkpoint.pt",
+                                     save_dict={"model", "optimizer", "lr_scheduler", "trainer", "best"})
+
+      Attach `last` after the `ValidationHandler`, or the score it stores is one validation old.
+    - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors within
+      the states become plain ones. A `save_dict` of one item gives a file that is that item's `state_dict`.
+    - A key metric that is NaN counts as the worst score (with MONAI's a NaN in the first epoch is never
+      beaten).
+
+    In a distributed run rank 0 alone writes. Networks wrapped by `DistributedDataParallel` are saved
+    unwrapped.
+
+    Args:
+        save_dir: folder of the checkpoints.
+        save_dict: names and objects with a `state_dict`.
+        last_filename: fixed name of the interval checkpoint; needs `save_interval`, excludes `n_saved`.
+        kwargs: every other argument of :py:class:`monai.handlers.CheckpointSaver`.
+
+    Raises:
+        ValueError: when `last_filename` comes without `save_interval` or together with `n_saved`.
+    """
+
+    def __init__(self, save_dir: str, save_dict: dict, last_filename: str | None = None, **kwargs: Any) -> None:
+        if last_filename is not None and (kwargs.get("save_interval", 0) < 1 or kwargs.get("n_saved")):
+            raise ValueError(f"last_filename={last_filename!r} needs save_interval >= 1 and no n_saved.")
+        super().__init__(save_dir, save_dict, **kwargs)
+        fixed_names = (
+            (self._final_checkpoint, self._final_filename),
+            (self._key_metric_checkpoint, kwargs.get("key_metric_filename")),
+            (self._interval_checkpoint, last_filename),
+        )
+        for checkpoint, filename in fixed_names:
+            if checkpoint is not None:
+                checkpoint.save_handler = _AtomicDiskSaver(save_dir, filename)
+        if self._key_metric_checkpoint is not None:
+            score_function = self._key_metric_checkpoint.score_function
+            assert score_function is not None  # set by MONAI
+            self._key_metric_checkpoint.score_function = _NumberOrWorst(score_function)
+
+    def _best(self) -> Checkpoint:
+        if self._key_metric_checkpoint is None:
+            raise ValueError("This saver keeps no best model to remember: give it save_key_metric=True.")
+        return self._key_metric_checkpoint
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best scores so far and their files.
+
+        Raises:
+            ValueError: when this saver keeps no best model (`save_key_metric` is False).
+        """
+        return dict(self._best().state_dict())
+
+    def load_state_dict(self, state_dict: Mapping) -> None:
+        """Go on from the best scores of an earlier run: only a better model replaces its best file.
+
+        Raises:
+            ValueError: when this saver keeps no best model (`save_key_metric` is False).
+        """
+        self._best().load_state_dict(state_dict)
+
+
+class _NumberOrWorst:
+    """The score as a Python number, minus infinity in place of NaN."""
+
+    def __init__(self, score_function: Callable[[Engine], Any]) -> None:
+        self.score_function = score_function
+
+    def __call__(self, engine: Engine) -> float:
+        score = float(self.score_function(engine))
+        return -math.inf if math.isnan(score) else score
+
+
+class _AtomicDiskSaver(DiskSaver):
+    """Write through a temporary file, then remove what is out of date.
+
+    Args:
+        dirname: folder of the files.
+        filename: one fixed name in place of the names that Ignite makes up.
+    """
+
+    def __init__(self, dirname: str, filename: str | None) -> None:
+        super().__init__(dirname, create_dir=True, require_empty=False)
+        self.filename = filename
+        self._outdated: list[str] = []
+
+    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
+        super().__call__(checkpoint, self.filename or filename, metadata)
+
+    def _save_func(self, checkpoint: Mapping, path: Path, func: Callable) -> None:
+        with replace_when_done(path) as temporary:
+            func(_plain(checkpoint), temporary, **self.kwargs)
+        for name in set(self._outdated) - {path.name}:
+            (self.dirname / name).unlink(missing_ok=True)
+        self._outdated.clear()
+
+    def remove(self, filename: str) -> None:
+        # Ignite asks for this before it hands over the new checkpoint: a kill in between would leave no file
+        self._outdated.append(self.filename or filename)
+
+
+def _plain(state: Any) -> Any:
+    """The same state without types that `torch.load(weights_only=True)` refuses."""
+    if isinstance(state, MetaTensor):
+        return state.as_tensor()
+    if isinstance(state, np.generic):
+        return state.item()
+    if isinstance(state, np.ndarray):
+        return torch.from_numpy(state)
+    if isinstance(state, dict):
+        plain = copy.copy(state)  # keeps the type and the version notes of a module's state_dict
+        for key, value in state.items():
+            plain[key] = _plain(value)
+        return plain
+    if isinstance(state, list | tuple):
+        return [_plain(value) for value in state] if isinstance(state, list) else tuple(map(_plain, state))
+    return state

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.data import decollate_batch
+from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
+
+from medseg.handlers.atomic import replace_when_done
+
+_ALL = "all images"
+
+
+class MetricsTable:
+    """One table of an evaluation over several named test sets: a line per set, a column per metric.
+
+    The test sets are evaluated as one concatenated dataset whose items carry the name of their set. At the
+    end of the epoch the values per image are gathered over the processes, ordered as in the dataset, freed of
+    the images that a distributed sampler repeated (same set and file name), and averaged per set with equal
+    weight for every image. With more than one set a last line, `all images`, averages over every image of
+    every set.
+
+    The table goes to the log (with a legend that says what each column is) and to `table.csv` and `table.md`
+    in `output_dir`, the values of each image to `images.csv`, all written by rank 0 alone. In a config::
+
+        - _target_: medseg.handlers.MetricsTable
+          output_dir: "@output_dir"
+          metrics:
+            mean_dice: Dice@0.5
+            mean_iou: IoU@0.5
+            saliency: null
+
+    An image without a value (NaN) is left out of its mean, and the log says how many there were. A set whose
+    images all lack a value shows nan.
+
+    Args:
+        output_dir: folder of the files; made when missing.
+        metrics: names in `engine.state.metric_details` and how to head their columns: one name for values
+            `[N, 1]`, a list of names for `[N, C]`, or None for a metric that says so itself in
+            `engine.state.metric_summaries` (:py:class:`medseg.handlers.SaliencyMetrics`).
+        set_key: key of the set's name in a batch item; an item without it belongs to the set `images`.
+        image_key: key of the MetaTensor in a batch item whose file name tells the images apart.
+        name: logger to use; None for the engine's.
+
+    Raises:
+        ValueError: when `metrics` is empty, or (at the end of the epoch) when the engine has no such metric, the
+            number of column names does not fit, or the values do not belong to the images one to one.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        metrics: Mapping[str, str | Sequence[str] | None],
+        set_key: str = "set_name",
+        image_key: str = "image",
+        name: str | None = None,
+    ) -> None:
+        if not metrics:
+            raise ValueError("MetricsTable needs at least one metric, for example {mean_dice: Dice@0.5}.")
+        self.output_dir = Path(output_dir)
+        self.metrics = metrics
+        self.set_key = set_key
+        self.image_key = image_key
+        self.logger = logging.getLogger(name)
+        self._name = name
+        self._sets: list[str] = []
+        self._files: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
+        """
+        if self._name is None:
+            self.logger = engine.logger
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _start(self, _engine: Engine) -> None:
+        self._sets, self._files = [], []
+
+    def _collect(self, engine: Engine) -> None:
+        batch: Any = engine.state.batch
+        for item in decollate_batch(batch) if isinstance(batch, Mapping) else batch:
+            meta = getattr(item[self.image_key], "meta", {})
+            # images that come from no file are told apart by their place in the run
+            place = f"rank {idist.get_rank()}, image {len(self._files)}"
+            self._files.append(str(meta.get(ImageMetaKey.FILENAME_OR_OBJ, place)))
+            self._sets.append(str(item.get(self.set_key, "images")))
+
+    def __call__(self, engine: Engine) -> None:
+        """Make the table from the state of an engine that has completed an epoch."""
+        groups, files = self._rows_of_sets()
+        if idist.get_rank() != 0:
+            return
+        details = getattr(engine.state, "metric_details", {})
+        summaries = getattr(engine.state, "metric_summaries", {})
+        lines: dict[str, dict[str, float]] = {name: {} for name in groups}
+        legend: dict[str, str] = {}
+        images: list[torch.Tensor] = []
+        for metric, heads in self.metrics.items():
+            values = self._values(details, metric, len(files))
+            images.append(values)
+            if heads is None and metric in summaries:
+                legend.update(summaries[metric].columns)
+                for name, rows in groups.items():
+                    lines[name].update(summaries[metric].summarise(rows))
+                continue
+            columns = _columns(metric, heads, values.shape[1])
+            legend.update(dict.fromkeys(columns, "value of each image, mean over the images"))
+            for name, rows in groups.items():
+                missing = int(values[rows].isnan().any(dim=1).sum())
+                if missing:
+                    self.logger.warning(f"{name}: {missing} of {len(rows)} images have no value of {metric!r}.")
+                lines[name].update(zip(columns, values[rows].nanmean(dim=0).tolist(), strict=True))
+        header = ["set", "images", *legend]
+        body = [[name, len(groups[name]), *(line[c] for c in legend)] for name, line in lines.items()]
+        self._log(header, body, legend)
+        self._write_csv("table.csv", header, body)
+        rows_of_images = torch.cat(images, dim=1).tolist()
+        groups.pop(_ALL, None)
+        self._write_csv(
+            "images.csv",
+            ["set", "image", *legend],
+            [[name, files[row], *rows_of_images[row]] for name, rows in groups.items() for row in rows],
+        )
+        self._write_markdown(header, body, legend)
+
+    def _rows_of_sets(self) -> tuple[dict[str, list[int]], list[str]]:
+        """Rows of the gathered values for each set, without repeated images, and the file of every row."""
+        sets, files = self._sets, self._files
+        places = torch.arange(len(files))
+        if idist.get_world_size() > 1:
+            sets, files = string_list_all_gather(sets), string_list_all_gather(files)
+            places = evenly_divisible_all_gather(places, concat=True)
+        # rank r of n has the images r, r + n, r + 2n, ...: a stable sort by place restores the dataset
+        order = torch.argsort(places, stable=True).tolist()
+        unique = {(sets[row], files[row]): row for row in reversed(order)}
+        groups: dict[str, list[int]] = {}
+        for row in order:
+            if unique[sets[row], files[row]] == row:
+                groups.setdefault(sets[row], []).append(row)
+        if len(groups) > 1:
+            groups[_ALL] = [row for rows in groups.values() for row in rows]
+        return groups, files
+
+    def _values(self, details: Mapping[str, torch.Tensor], metric: str, count: int) -> torch.Tensor:
+        """The values of one metric for all images, `[N, C]`."""
+        if metric not in details:
+            raise ValueError(
+                f"MetricsTable finds no values per image of {metric!r}: attach that metric with "
+                f"save_details=True (there are: {', '.join(details) or 'none'})."
+            )
+        values = details[metric]
+        if len(values) != count:
+            raise ValueError(f"{metric!r} has {len(values)} values for {count} images.")
+        return values.reshape(count, -1).double()
+
+    def _log(self, header: list[str], body: list[list[Any]], legend: dict[str, str]) -> None:
+        cells = [header, *([_text(cell) for cell in line] for line in body)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        table = "\n".join(
+            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells
+        )
+        notes = "\n".join(f"{head}: {meaning}" for head, meaning in legend.items())
+        self.logger.info(f"Evaluation\n{table}\n{notes}")
+
+    def _write_csv(self, filename: str, header: list[str], body: list[list[Any]]) -> None:
+        with (
+            replace_when_done(self.output_dir / filename) as path,
+            open(path, "w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows([[f"{c:.6f}" if isinstance(c, float) else c for c in line] for line in body])
+
+    def _write_markdown(self, header: list[str], body: list[list[Any]], legend: dict[str, str]) -> None:
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_text(c) for c in line] for line in body)]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        notes = "\n".join(f"- {head}: {meaning}" for head, meaning in legend.items())
+        with replace_when_done(self.output_dir / "table.md") as path:
+            path.write_text(f"{table}\n\n{notes}\n", encoding="utf-8")
+
+
+def _columns(metric: str, heads: str | Sequence[str] | None, width: int) -> tuple[str, ...]:
+    """The column names of one metric, checked against the number of its values per image."""
+    names = ensure_tuple(metric if heads is None else heads)
+    if len(names) != width:
+        raise ValueError(f"{metric!r} has {width} values per image, but {len(names)} column names: {names}.")
+    return names
+
+
+def _text(cell: Any) -> str:
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

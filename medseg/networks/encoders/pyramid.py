@@ -1,0 +1,118 @@
+"""What all encoder families share: blocks, stages and the pyramid that collects one map per stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from monai.networks.layers import DropPath, trunc_normal_
+from torch import nn
+
+from ..layers import to_map
+
+__all__ = ["Block", "PyramidEncoder", "Stage", "drop_path_rates", "init_transformer_weights"]
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: `x + attn(norm1(x))`, then `x + mlp(norm2(x))`, both under stochastic depth.
+
+    Args:
+        channels: width of the tokens.
+        attn: module `(tokens, height, width) -> tokens`.
+        mlp: module `(tokens, height, width) -> tokens`.
+        drop_path: probability with which a training sample skips each of the two branches.
+        norm_eps: epsilon of the layer norms.
+    """
+
+    def __init__(
+        self, channels: int, attn: nn.Module, mlp: nn.Module, drop_path: float = 0.0, norm_eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels, eps=norm_eps)
+        self.attn = attn
+        self.norm2 = nn.LayerNorm(channels, eps=norm_eps)
+        self.mlp = mlp
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        x = x + self.drop_path(self.attn(self.norm1(x), height, width))
+        return x + self.drop_path(self.mlp(self.norm2(x), height, width))
+
+
+class Stage(nn.Module):
+    """One level of the pyramid: patch embedding, blocks, norm.
+
+    Args:
+        patch_embed: module `map -> (tokens, height, width)`.
+        blocks: modules `(tokens, height, width) -> tokens`.
+        norm: applied to the tokens after the last block; `None` for none.
+    """
+
+    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module], norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.patch_embed = patch_embed
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.Identity() if norm is None else norm
+        self.blocks.apply(init_transformer_weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map `[B, C, H, W]` to the coarser map `[B, out_channels, height, width]`."""
+        x, height, width = self.patch_embed(x)
+        for block in self.blocks:
+            x = block(x, height, width)
+        return to_map(self.norm(x), height, width)
+
+
+class PyramidEncoder(nn.Module):
+    """A chain of stages that returns the map of each.
+
+    Args:
+        stages: modules `map -> coarser map`.
+        out_channels: channels of each stage's map.
+        strides: size of the image divided by the size of each stage's map, on each side.
+
+    Raises:
+        ValueError: if the three arguments have different lengths.
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], out_channels: Sequence[int], strides: Sequence[int]) -> None:
+        super().__init__()
+        if not len(stages) == len(out_channels) == len(strides):
+            raise ValueError(
+                f"stages, out_channels and strides must have one entry a level, "
+                f"got {len(stages)}, {len(out_channels)} and {len(strides)}."
+            )
+        self.stages = nn.ModuleList(stages)
+        self.out_channels = tuple(out_channels)
+        self.strides = tuple(strides)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Image `[B, C, H, W]` to maps, fine to coarse, `[B, out_channels[i], ~H / strides[i], ~W / strides[i]]`."""
+        maps: list[torch.Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+def drop_path_rates(drop_path: float, depths: Sequence[int]) -> list[list[float]]:
+    """Stochastic depth per stage and block, growing linearly from 0 at the first block to `drop_path` at the last."""
+    total = sum(depths)
+    rates = [drop_path * i / max(total - 1, 1) for i in range(total)]
+    starts = [sum(depths[:i]) for i in range(len(depths))]
+    return [rates[start : start + depth] for start, depth in zip(starts, depths, strict=True)]
+
+
+def init_transformer_weights(module: nn.Module) -> None:
+    """Published initialisation inside blocks: linear layers truncated normal (0.02), convolutions by fan-out."""
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .tokens import to_map, to_tokens
+
+__all__ = ["SpatialReductionAttention"]
+
+
+class SpatialReductionAttention(nn.Module):
+    """Multi-head attention whose keys and values come from a map reduced `reduction` times on each side.
+
+    SegFormer (Xie et al., NeurIPS 2021), equations 1 and 2, and PVT (Wang et al., ICCV 2021), section 3.3:
+    the cost falls from `N * N` to `N * N / reduction**2` for `N = H * W` tokens.
+
+    Args:
+        channels: width of the tokens.
+        num_heads: number of attention heads; divides `channels`.
+        reduction: side of the patch that becomes one key; 1 for plain attention.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int, reduction: int) -> None:
+        super().__init__()
+        if channels % num_heads:
+            raise ValueError(f"num_heads must divide channels, got {num_heads} heads for {channels} channels.")
+        self.num_heads = num_heads
+        self.reduction = reduction
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.proj = nn.Linear(channels, channels)
+        # TorchScript compiles both branches of `forward`, so the two exist without a reduction too
+        reduced = reduction > 1
+        self.sr = nn.Conv2d(channels, channels, reduction, reduction) if reduced else nn.Identity()
+        self.norm = nn.LayerNorm(channels) if reduced else nn.Identity()
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # [B, heads, N, C / heads]
+        context = x
+        if self.reduction > 1:
+            context = self.norm(to_tokens(self.sr(to_map(x, height, width))))
+        k, v = self.kv(context).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.proj(x)

@@ -1,0 +1,122 @@
+"""Dilation and erosion of a label, as in SSFormer's published augmentation, on tensors of any device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import convert_to_dst_type, convert_to_tensor
+
+__all__ = ["RandDilateEroded", "dilate", "elliptic_kernel", "erode"]
+
+
+def elliptic_kernel(size: int) -> list[list[bool]]:
+    """Rasterise an ellipse into ``size`` rows and columns, like OpenCV's ``MORPH_ELLIPSE``.
+
+    With an even size the ellipse lies off centre, towards the last row and column: ``size=2`` gives
+    ``[[0, 1], [1, 1]]``.
+
+    Raises:
+        ValueError: ``size`` is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"The size of a kernel must be at least 1, got {size}.")
+    centre = size // 2
+    half_widths = [round(math.sqrt(centre**2 - (row - centre) ** 2)) for row in range(size)]
+    return [[abs(column - centre) <= half for column in range(size)] for half in half_widths]
+
+
+def dilate(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
+    """Replace every value by the largest one under the kernel (grey dilation, OpenCV's convention).
+
+    The kernel is not mirrored and its anchor is row ``rows // 2``, column ``columns // 2``. Places outside
+    the picture do not count. MONAI's own morphological operations know full squares only.
+
+    Args:
+        label: ``[C, H, W]`` of any dtype.
+        kernel: rows of flags; a flag must be set at the anchor.
+
+    Returns:
+        ``[C, H, W]`` of the same dtype.
+    """
+    return _neighbours(label, kernel, _lowest(label.dtype)).amax(dim=0)
+
+
+def erode(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
+    """Replace every value by the smallest one under the kernel; see :func:`dilate` for the conventions."""
+    return _neighbours(label, kernel, _highest(label.dtype)).amin(dim=0)
+
+
+def _neighbours(label: torch.Tensor, kernel: list[list[bool]], outside: float) -> torch.Tensor:
+    """Stack the label shifted to every set place of the kernel: ``[places, C, H, W]``."""
+    rows, columns = len(kernel), len(kernel[0])
+    top, left = rows // 2, columns // 2
+    padded = F.pad(label, (left, columns - 1 - left, top, rows - 1 - top), value=outside)
+    height, width = label.shape[-2:]
+    places = [(y, x) for y, row in enumerate(kernel) for x, flag in enumerate(row) if flag]
+    return torch.stack([padded[..., y : y + height, x : x + width] for y, x in places])
+
+
+def _lowest(dtype: torch.dtype) -> float:
+    return -math.inf if dtype.is_floating_point else 0 if dtype == torch.bool else torch.iinfo(dtype).min
+
+
+def _highest(dtype: torch.dtype) -> float:
+    return math.inf if dtype.is_floating_point else 1 if dtype == torch.bool else torch.iinfo(dtype).max
+
+
+class RandDilateEroded(RandomizableTransform, MapTransform):
+    """Randomly dilate or erode a label by a pixel or two, so that the exact border is not learned by heart.
+
+    As in the augmentation published with SSFormer: one third of the calls dilates, one third erodes, the
+    others change nothing; the kernel is an ellipse (:func:`elliptic_kernel`) of random size. It runs on the
+    device of the data and keeps the metadata of a ``MetaTensor``. A label is only ever changed in training,
+    so there is no inverse.
+
+    Args:
+        keys: labels ``[C, H, W]``, binary or soft, of any dtype. All get the same change.
+        kernel_range: the kernel's size is drawn from this range, without its end; (2, 5) gives 2, 3 or 4
+            pixels.
+        prob: chance that a call changes anything; dilation and erosion are then equally likely.
+        allow_missing_keys: whether keys may be absent.
+
+    Raises:
+        ValueError: at construction, if ``kernel_range`` is empty or starts below 1.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        kernel_range: tuple[int, int] = (2, 5),
+        prob: float = 2 / 3,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self, prob)
+        low, high = kernel_range
+        if not 1 <= low < high:
+            raise ValueError(f"kernel_range must be ascending and start at 1 or more, got {kernel_range}.")
+        self.kernel_range = (low, high)
+        self._operation = dilate
+        self._size = low
+
+    def randomize(self, data: object = None) -> None:
+        """Draw whether to act, which of the two operations, and the kernel's size."""
+        super().randomize(None)
+        self._operation = dilate if self.R.random_sample() < 0.5 else erode
+        self._size = int(self.R.randint(*self.kernel_range))
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        """Return a copy of ``data`` with the labels changed."""
+        result = dict(data)
+        self.randomize()
+        for key in self.key_iterator(result):
+            if self._do_transform:
+                label = result[key]
+                changed = self._operation(convert_to_tensor(label, track_meta=False), elliptic_kernel(self._size))
+                result[key] = convert_to_dst_type(changed, label)[0]
+        return result

@@ -1,0 +1,186 @@
+"""What the bundles' configs call before and after an engine runs: defaults, checks, readable errors."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import torch
+import torch.distributed as dist
+import yaml
+from ignite.engine import Engine
+from monai.bundle import ConfigParser
+from monai.handlers import CheckpointLoader
+from torch import nn
+
+from medseg.data.errors import InputError
+from medseg.data.phantoms import write_phantoms
+from medseg.networks.checkpoints import check_fit, read_state_dict
+
+__all__ = [
+    "attach_after_restart",
+    "check_bundle_root",
+    "check_command_line",
+    "check_file",
+    "check_weights",
+    "dataset_or_phantoms",
+    "default_device",
+    "init_distributed",
+    "is_cuda",
+    "is_worker",
+    "raise_problems",
+    "short_errors",
+]
+
+# arguments of `python -m monai.bundle run` itself, which no config holds
+_BUNDLE_ARGUMENTS = {
+    *("run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file"),
+    *("workflow_type", "properties_path"),
+}
+# ids that MONAI adds to the config itself when experiment tracking is on
+_TRACKING_ARGUMENTS = {"tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0"}
+
+
+def short_errors() -> None:
+    """From here on an `InputError` that ends the program prints its one sentence, not the whole traceback.
+
+    The exit status stays 1. Any other error keeps its traceback, because then it is ours.
+    """
+    previous = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            previous(kind, error, traceback)
+        else:
+            sys.stderr.write(f"Error: {cause}\n")
+
+    sys.excepthook = show
+
+
+def default_device() -> torch.device:
+    """The GPU of this process where there is one (`LOCAL_RANK` under torchrun), else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def is_cuda(device: str | torch.device) -> bool:
+    """Whether `device` is a GPU; the configs switch automatic mixed precision on there only."""
+    return torch.device(device).type == "cuda"
+
+
+def is_worker() -> bool:
+    """Whether this process is one of several and not the first; only the first writes logs."""
+    return int(os.environ.get("RANK", 0)) > 0
+
+
+def init_distributed() -> None:
+    """Join torchrun's process group, over NCCL where there are GPUs and over Gloo on CPUs.
+
+    Raises:
+        InputError: if the program was not started by torchrun.
+    """
+    if "RANK" not in os.environ:
+        raise InputError("A multi-process config must be started by torchrun: `torchrun --nproc_per_node=N -m ...`.")
+    if not dist.is_initialized():
+        dist.init_process_group(backend="nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(default_device())
+    if is_worker():
+        logging.getLogger().setLevel(logging.WARNING)
+
+
+def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
+    """Raise an `InputError` unless `bundle_root` is the folder of a bundle."""
+    if not (Path(bundle_root) / "configs" / "metadata.json").is_file():
+        raise InputError(
+            f"bundle_root '{bundle_root}' is not a bundle's folder (it has no configs/metadata.json): "
+            "start from that folder or pass --bundle_root PATH."
+        )
+
+
+def check_command_line(arguments: Sequence[str] | None = None) -> None:
+    """Raise an `InputError` for an override of `monai.bundle run` that no config file has an id for.
+
+    MONAI adds an unknown id to the config without a word, so that a misspelt `--epoch 5` would do nothing.
+
+    Args:
+        arguments: the command line; of this program if None. Anything but a `monai.bundle` run is let pass.
+    """
+    if arguments is None:
+        if Path(sys.argv[0]).parent.parts[-2:] != ("monai", "bundle"):
+            return
+        arguments = sys.argv[1:]
+    given = _overrides(arguments)
+    files = given.get("config_file")
+    if files is None:  # named in an args_file, which MONAI has read by now
+        return
+    known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))
+    for name in given.keys() - _BUNDLE_ARGUMENTS - _TRACKING_ARGUMENTS:
+        # a new leaf below an id that exists is an argument for its component
+        parent = name.replace("#", "::").rpartition("::")[0]
+        if name not in known and (not parent or parent not in known):
+            close = difflib.get_close_matches(name, [str(key) for key in known.get("")], n=1)
+            hint = f"did you mean --{close[0]}?" if close else "see the first block of the config for what there is."
+            raise InputError(f"--{name} is not in the config: {hint}")
+
+
+def _overrides(arguments: Sequence[str]) -> dict[str, str]:
+    """`--name value` and `--name=value` as a dict, as python-fire reads them."""
+    given: dict[str, str] = {}
+    for i, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            following = arguments[i + 1] if i + 1 < len(arguments) else ""
+            given[name] = value if equals else following
+    return given
+
+
+def check_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
+    """Raise an `InputError` unless `checkpoint` is a readable weight file that fits `network` exactly."""
+    try:
+        check_fit(network, read_state_dict(checkpoint), source=f"the weights in '{checkpoint}'")
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(str(error)) from error
+
+
+def dataset_or_phantoms(
+    dataset_dir: str | os.PathLike[str] | None, kind: str, folder: str | os.PathLike[str], count: int, seed: int
+) -> str:
+    """`dataset_dir` itself, or, without one, a folder of generated pictures and masks.
+
+    Args:
+        dataset_dir: the user's folder, or None.
+        kind: a key of `medseg.data.phantoms.PHANTOMS`.
+        folder: where the phantoms go; reused if the same ones are there already.
+        count: number of phantoms.
+        seed: the same seed gives the same phantoms.
+    """
+    return str(write_phantoms(kind, folder, count, seed)) if dataset_dir is None else str(dataset_dir)
+
+
+def raise_problems(problems: Sequence[str], what: str) -> None:
+    """Raise an `InputError` that lists `problems`, so that the run ends with exit status 1; return if there is none."""
+    if problems:
+        raise InputError(f"{len(problems)} {what}: " + " ".join(problems))
+
+
+def check_file(path: str | os.PathLike[str], what: str) -> None:
+    """Raise an `InputError` unless there is a file at `path`."""
+    if not Path(path).is_file():
+        raise InputError(f"There is no {what} '{path}': check the path, or run what writes it first.")
+
+
+def attach_after_restart(handler: CheckpointLoader, engine: Engine) -> None:
+    """Let `engine` continue from its last checkpoint, if torchrun has restarted this run and there is one."""
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    if restarted and Path(handler.load_path).is_file():
+        handler.attach(engine)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+def _folder_from(variable: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """Numbers computed with the published implementations; see CONTRIBUTING.md."""
+    return _folder_from("MEDSEG_PARITY_DIR")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real images with masks; see CONTRIBUTING.md."""
+    return _folder_from("MEDSEG_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)

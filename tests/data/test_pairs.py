@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medseg.data import (
+    InputError,
+    check_pairs,
+    find_images,
+    find_pairs,
+    find_split,
+    find_test_pairs,
+    split_pairs,
+)
+
+
+def touch(folder: Path, names: Iterable[str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def dataset(root: Path, images: Iterable[str], masks: Iterable[str]) -> Path:
+    touch(root / "images", images)
+    touch(root / "masks", masks)
+    return root
+
+
+def test_pairs_have_the_same_stem_and_are_sorted(tmp_path: Path) -> None:
+    dataset(
+        tmp_path,
+        ["b.JPG", "a.1.tif", "c.bmp", ".c.png", "notes.txt"],
+        ["c.jpeg", "b.png", "a.1.TIFF", "Thumbs.db"],
+    )
+    assert find_pairs(tmp_path) == [
+        {"image": str(tmp_path / "images" / image), "label": str(tmp_path / "masks" / mask)}
+        for image, mask in [("a.1.tif", "a.1.TIFF"), ("b.JPG", "b.png"), ("c.bmp", "c.jpeg")]
+    ]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_split_file(tmp_path: Path, absolute: bool) -> None:
+    dataset(tmp_path, ["a.png", "b.v2.png", "c.png", "no_mask.png"], ["a.png", "b.v2.png", "c.png"])
+    (tmp_path / "some.txt").write_bytes("\ufeffimages/c.JPG\r\n\r\n b.v2 \r\nc\r\n".encode())
+    pairs = find_pairs(str(tmp_path), tmp_path / "some.txt" if absolute else "some.txt")
+    assert [Path(pair["image"]).name for pair in pairs] == ["b.v2.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nlost\nx.png", r"some\.txt names lost, x,"),
+        ("\n \n", r"some\.txt is empty"),
+        (None, r"some\.txt cannot be read"),
+        ("a\nno_mask", r"images/no_mask\.png \(no mask\)"),
+    ],
+)
+def test_bad_split_file(tmp_path: Path, text: str | None, message: str) -> None:
+    dataset(tmp_path, ["a.png", "no_mask.png"], ["a.png"])
+    if text is not None:
+        (tmp_path / "some.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_pairs(tmp_path, "some.txt")
+
+
+def test_missing_counterparts_are_all_named(tmp_path: Path) -> None:
+    dataset(tmp_path, ["a.png", *(f"i{n:02}.png" for n in range(12))], ["a.png", "m.jpg"])
+    with pytest.raises(InputError, match=r"images/i09\.png \(no mask\) and 3 more"):
+        find_pairs(tmp_path)
+    dataset(tmp_path / "other", ["a.png", "i.png"], ["a.png", "m.jpg"])
+    with pytest.raises(InputError, match=r"images/i\.png \(no mask\), masks/m\.jpg \(no image\)"):
+        find_pairs(tmp_path / "other")
+
+
+def test_one_stem_twice(tmp_path: Path) -> None:
+    dataset(tmp_path, ["a.png"], ["a.png", "a.jpg", "b.png"])
+    with pytest.raises(InputError, match=r"masks .*a\.jpg / a\.png"):
+        find_pairs(tmp_path)
+
+
+def test_missing_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"folder .*nowhere does not exist: set dataset_dir"):
+        find_pairs(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no folder images/"):
+        find_pairs(tmp_path)
+    touch(tmp_path / "images", ["a.png"])
+    with pytest.raises(InputError, match="no folder masks/"):
+        find_pairs(tmp_path)
+    touch(tmp_path / "masks", ["readme.txt"])
+    with pytest.raises(InputError, match="masks holds no pictures"):
+        find_pairs(tmp_path)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    count=st.integers(2, 60),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_split_is_a_stable_partition(count: int, fraction: float, seed: int, shuffle: random.Random) -> None:
+    pairs = [{"image": f"/x/images/{n:03}.png", "label": f"/x/masks/{n:03}.png"} for n in range(count)]
+    parts = split_pairs(pairs, fraction, seed)
+    assert sorted(parts.training + parts.validation, key=str) == pairs
+    assert min(len(parts.training), len(parts.validation)) >= 1
+    assert abs(len(parts.validation) - fraction * count) <= 1
+    moved = [dict(pair, image=pair["image"].replace("/x", "/elsewhere")) for pair in pairs]
+    shuffle.shuffle(moved)
+    again = split_pairs(moved, fraction, seed)
+    for part, expected in zip(again, parts, strict=True):
+        assert [Path(p["image"]).name for p in part] == [Path(p["image"]).name for p in expected]
+
+
+def test_split_depends_on_the_seed_and_has_limits() -> None:
+    pairs = [{"image": f"{n}.png", "label": f"{n}.png"} for n in range(40)]
+    assert split_pairs(pairs, 0.5, 0) != split_pairs(pairs, 0.5, 1)
+    with pytest.raises(InputError, match="1 pair cannot be divided"):
+        split_pairs(pairs[:1], 0.5, 0)
+    for fraction in (0, 1, -0.1):
+        with pytest.raises(ValueError, match="val_fraction"):
+            split_pairs(pairs, fraction, 0)
+
+
+def test_find_images(tmp_path: Path) -> None:
+    touch(tmp_path / "images", ["c.png", "a.TIF"])
+    assert find_images(tmp_path) == find_images(tmp_path / "images")
+    assert [Path(item["image"]).name for item in find_images(tmp_path)] == ["a.TIF", "c.png"]
+    touch(tmp_path, ["b.bmp"])
+    assert find_images(tmp_path) == find_images(tmp_path / "b.bmp") == [{"image": str(tmp_path / "b.bmp")}]
+
+
+def test_find_images_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no pictures"):
+        find_images(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        find_images(tmp_path / "lost.png")
+    touch(tmp_path, ["a.nii.gz"])
+    with pytest.raises(InputError, match="not a picture"):
+        find_images(tmp_path / "a.nii.gz")
+    touch(tmp_path, ["a.png", "a.jpg"])
+    with pytest.raises(InputError, match=r"a\.jpg / a\.png"):
+        find_images(tmp_path)
+
+
+@pytest.mark.skipif("MEDSEG_DATA_DIR" not in os.environ, reason="MEDSEG_DATA_DIR is not set")
+def test_real_kvasir_split() -> None:
+    root = Path(os.environ["MEDSEG_DATA_DIR"], "polyp", "kvasir_seg")
+    everything = find_pairs(root)
+    train, test = find_pairs(root, "pranet_train.txt"), find_pairs(root, "pranet_test.txt")
+    assert (len(train), len(test), len(everything)) == (900, 100, 1000)
+    assert sorted(train + test, key=str) == everything
+    check_pairs(everything[::20])
+
+
+def test_split_file_is_the_one_asked_for_or_the_folders_own(tmp_path: Path) -> None:
+    assert find_split(tmp_path, None, "train.txt") is None
+    (tmp_path / "train.txt").write_text("a\n")
+    assert find_split(tmp_path, None, "train.txt") == tmp_path / "train.txt"
+    assert find_split(tmp_path, "mine.txt", "train.txt") == tmp_path / "mine.txt"  # missing: find_pairs says so
+
+
+def test_test_sets_keep_their_names_and_splits(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        dataset(tmp_path / name, ["a.png", "b.png"], ["a.png", "b.png"])
+    (tmp_path / "one" / "half.txt").write_text("b\n")
+    (tmp_path / "two" / "test.txt").write_text("a\n")
+    found = find_test_pairs({"A": [tmp_path / "one", "half.txt"], "B": tmp_path / "two"}, tmp_path)
+    assert [(pair["set_name"], Path(pair["image"]).stem) for pair in found] == [("A", "b"), ("B", "a")]
+    assert [pair["set_name"] for pair in find_test_pairs(None, tmp_path / "one")] == ["one", "one"]
+    with pytest.raises(InputError, match="must map names to folders"):
+        find_test_pairs({}, tmp_path)
+    with pytest.raises(InputError, match=r"test_sets\['A'\]"):
+        find_test_pairs({"A": ["one", "two", "three"]}, tmp_path)
