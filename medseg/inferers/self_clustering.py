@@ -169,9 +169,7 @@ class SelfClusteringInferer(Inferer):
                 scores |= fit(stack)
             return scores
         # Images do not wait for each other, the threads of one matrix product do.
-        with ThreadPoolExecutor(
-            workers, initializer=torch.set_num_threads, initargs=(threads // workers,)
-        ) as pool:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
             for fitted in pool.map(fit, stacks):
                 scores |= fitted
         torch.set_num_threads(threads)  # part of the setting is global
@@ -204,9 +202,7 @@ class SelfClusteringInferer(Inferer):
             return f"{height} x {width} pixels are too few for batch norm; resize it to at least 3 x 1."
         return ""
 
-    def _fit_stack(
-        self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]
-    ) -> list[Tensor]:
+    def _fit_stack(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> list[Tensor]:
         """Fit a stack of networks to as many images; returns the scores ``[num_clusters, H, W]`` of each."""
         stack = _NetworkStack(template, images, self.loss, self.learning_rate, self.momentum)
         scores: list[Tensor] = [images.new_empty(0)] * len(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .decoders import DECODERS, build_decoder
 from .encoders import ENCODERS, build_encoder
+from .msformer import MSFormer
 from .ssformer import SSFormer
 
-__all__ = ["DECODERS", "ENCODERS", "SSFormer", "build_decoder", "build_encoder"]
+__all__ = ["DECODERS", "ENCODERS", "MSFormer", "SSFormer", "build_decoder", "build_encoder"]

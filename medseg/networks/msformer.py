@@ -142,9 +142,7 @@ class MSFormer(nn.Module):
         if spatial_dims != 2:
             raise ValueError(f"MSFormer works on 2-D images, got spatial_dims={spatial_dims}.")
         if len(depths) != 2 or min(depths) < 1:
-            raise ValueError(
-                f"MSFormer needs two depths of at least 1 (fine and coarse branch), got {depths}."
-            )
+            raise ValueError(f"MSFormer needs two depths of at least 1 (fine and coarse branch), got {depths}.")
         if min(in_channels, num_clusters, embed_dim, mlp_ratio, patch_size) < 1:
             raise ValueError("MSFormer's channels, clusters, widths and patch size must be at least 1.")
         self.in_channels = in_channels
@@ -184,9 +182,7 @@ class MSFormer(nn.Module):
         kernel = kernel.reshape(*stacked, 4 * self.num_clusters, dim)
         pixels = coarse.flatten(1, 2) @ kernel.mT
         pixels = pixels.view(batch, *coarse.shape[1:3], 2, 2, self.num_clusters)
-        upsampled = pixels.transpose(2, 3).reshape(
-            batch, 2 * coarse.shape[1], 2 * coarse.shape[2], self.num_clusters
-        )
+        upsampled = pixels.transpose(2, 3).reshape(batch, 2 * coarse.shape[1], 2 * coarse.shape[2], self.num_clusters)
         scores: Tensor = self.head_fine(fine)
         return scores + upsampled[:, :height, :width]
 

@@ -45,7 +45,9 @@ def test_properties(name: str, kind: str, tmp_path: Path) -> None:
     workflow.parser.parse(reset=True)
     workflow._is_initialized = True  # the checks of `initialize` want data and weights; the properties do not
     missing = [
-        key for key, value in workflow.properties.items() if value["required"] and workflow._get_prop_id(key, value) is None
+        key
+        for key, value in workflow.properties.items()
+        if value["required"] and workflow._get_prop_id(key, value) is None
     ]
     assert missing == []
 
@@ -71,7 +73,8 @@ def test_metadata(name: str) -> None:
         {
             "properties": {
                 **dict.fromkeys(
-                    ("name", "task", "description", "authors", "copyright", "data_source", "intended_use", "schema"), text
+                    ("name", "task", "description", "authors", "copyright", "data_source", "intended_use", "schema"),
+                    text,
                 ),
                 **dict.fromkeys(("monai_version", "pytorch_version", "numpy_version"), {"pattern": r"^\d+\.\d+\.\d+$"}),
                 "required_packages_version": versions,

@@ -144,7 +144,12 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
         file.unlink()
     with pytest.raises(Exception, match="evaluate") as error:
         run_here(
-            "training", BUNDLE, *SMALL, dataset_dir=str(data), output_dir=str(tmp_path / "o"), ckpt_dir=str(tmp_path / "c")
+            "training",
+            BUNDLE,
+            *SMALL,
+            dataset_dir=str(data),
+            output_dir=str(tmp_path / "o"),
+            ckpt_dir=str(tmp_path / "c"),
         )
     cause = error.value.__cause__
     assert isinstance(cause, InputError)

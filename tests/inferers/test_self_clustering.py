@@ -28,13 +28,9 @@ def pictures(count: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("stack_size", [None, 2, 3])
 def test_batch_gives_what_each_image_gives_alone(stack_size):
     images = pictures()
-    together, reports = SelfClusteringInferer(max_steps=8, min_labels=2, stack_size=stack_size).fit(
-        images, network()
-    )
+    together, reports = SelfClusteringInferer(max_steps=8, min_labels=2, stack_size=stack_size).fit(images, network())
     for index in range(3):
-        alone, report = SelfClusteringInferer(max_steps=8, min_labels=2).fit(
-            images[index : index + 1], network()
-        )
+        alone, report = SelfClusteringInferer(max_steps=8, min_labels=2).fit(images[index : index + 1], network())
         torch.testing.assert_close(together[index], alone[0], atol=1e-3, rtol=1e-3)
         assert torch.equal(together[index].argmax(0), alone[0].argmax(0))
         assert reports[index].labels == report[0].labels
@@ -152,9 +148,7 @@ def test_two_threads_at_once():
     expected = [inferer(images[i : i + 1], network()) for i in range(2)]
     results = {}
     workers = [
-        threading.Thread(
-            target=lambda i=i: results.setdefault(i, inferer(images[i : i + 1], network())), args=()
-        )
+        threading.Thread(target=lambda i=i: results.setdefault(i, inferer(images[i : i + 1], network())), args=())
         for i in range(2)
     ]
     for worker in workers:
@@ -165,9 +159,7 @@ def test_two_threads_at_once():
         torch.testing.assert_close(results[i], expected[i], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"max_steps": 0}, {"stack_size": 0}, {"learning_rate": 0.0}, {"momentum": 1.0}]
-)
+@pytest.mark.parametrize("arguments", [{"max_steps": 0}, {"stack_size": 0}, {"learning_rate": 0.0}, {"momentum": 1.0}])
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="must be"):
         SelfClusteringInferer(**arguments)

@@ -73,9 +73,7 @@ def test_matches_published_training_steps(parity):
         optimizer.zero_grad()
         value = loss(net.forward_features(image))
         value.backward()
-        norm = torch.linalg.vector_norm(
-            torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None])
-        )
+        norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None]))
         assert value.item() == pytest.approx(step["total"], rel=1e-3)
         assert norm.item() == pytest.approx(step["grad_l2"], rel=1e-2)
         optimizer.step()
@@ -136,9 +134,7 @@ def test_stacked_parameters_are_one_network_per_image(training):
         assert together[index].item() == pytest.approx(alone.item(), rel=1e-5)
         alone.backward()
         for name, parameter in net.named_parameters():
-            torch.testing.assert_close(
-                parameters[name].grad[index], parameter.grad, atol=1e-5, rtol=1e-3, msg=name
-            )
+            torch.testing.assert_close(parameters[name].grad[index], parameter.grad, atol=1e-5, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize(
