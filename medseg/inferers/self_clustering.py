@@ -72,6 +72,8 @@ class SelfClusteringInferer(Inferer):
         warm_start: start from the weights of the network that is passed in, instead of drawing new ones.
         stack_size: images in one stack; ``None`` is all of the batch on a GPU and one on a CPU, where
             stacks are fitted side by side, on a share of PyTorch's threads each.
+        as_labels: return the label of each pixel's best score, as float, instead of all scores: a hundredth of the
+            memory.
         amp: run the network in bfloat16 where PyTorch's autocast holds it safe.
         max_pixels: an image with more pixels is refused, because its fit would need too much memory
             (about 2 kB per pixel).
@@ -91,6 +93,7 @@ class SelfClusteringInferer(Inferer):
         seed: int = 0,
         warm_start: bool = False,
         stack_size: int | None = None,
+        as_labels: bool = False,
         amp: bool = False,
         max_pixels: int = 1_500_000,
         handlers: Callable[[Engine], None] | None = None,
@@ -110,15 +113,17 @@ class SelfClusteringInferer(Inferer):
         self.seed = seed
         self.warm_start = warm_start
         self.stack_size = stack_size
+        self.as_labels = as_labels
         self.amp = amp
         self.max_pixels = max_pixels
         self.handlers = handlers
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, C, H, W]``.
+        """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, C, H, W]``, or their labels ``[B, 1, H, W]``.
 
         Args:
-            inputs: the images, intensities about 0 to 1.
+            inputs: the images, intensities about 0 to 1; or volumes ``[B, C, H, W, D]``, of which every slice along
+                the last axis is an image of its own. The result has the last axis too.
             network: what to fit, with a method ``forward_features`` as :class:`medseg.networks.MSFormer`
                 has. It is copied, never changed.
             args: ignored.
@@ -128,12 +133,22 @@ class SelfClusteringInferer(Inferer):
 
     def fit(self, inputs: Tensor, network: Callable[..., Any]) -> tuple[Tensor, list[ClusteringReport]]:
         """As a call; also returns one report per image."""
+        if inputs.ndim not in (4, 5):
+            raise ValueError(f"SelfClusteringInferer needs [B, C, H, W] or [B, C, H, W, D], got {tuple(inputs.shape)}.")
         with torch.inference_mode(False), torch.enable_grad():
             images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
             images = images.detach().clone().float()
+            if inputs.ndim == 5:
+                images = images.movedim(-1, 1).flatten(0, 1)
             template = self._template(network, images.device)
             reports = [ClusteringReport(problem=self._problem(image)) for image in images]
-            scores = self._fit_stacks(template, images, reports)
+            fitted = self._fit_stacks(template, images, reports)
+        # when no image could be fitted the network itself says how many scores there are
+        channels = next(iter(fitted.values())).shape[0] if fitted else cast(int, template.num_clusters)
+        empty = images.new_zeros(channels, *images.shape[2:])[: 1 if self.as_labels else channels]
+        out = torch.stack([fitted.get(index, empty) for index in range(len(images))])
+        if inputs.ndim == 5:
+            out = out.unflatten(0, (inputs.shape[0], inputs.shape[-1])).movedim(1, -1)
         for index, report in enumerate(reports):
             if report.problem:
                 logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
@@ -142,10 +157,7 @@ class SelfClusteringInferer(Inferer):
                     "Image %d: %d steps, %d labels, loss %.4f",
                     *(index, report.steps, report.final_labels, report.losses[-1]),
                 )
-        # when no image could be fitted the network itself says how many scores there are
-        channels = next(iter(scores.values())).shape[0] if scores else cast(int, template.num_clusters)
-        empty = images.new_zeros(channels, *images.shape[2:])
-        return torch.stack([scores.get(index, empty) for index in range(len(images))]), reports
+        return out, reports
 
     def _fit_stacks(
         self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]
@@ -203,7 +215,7 @@ class SelfClusteringInferer(Inferer):
         return ""
 
     def _fit_stack(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> list[Tensor]:
-        """Fit a stack of networks to as many images; returns the scores ``[num_clusters, H, W]`` of each."""
+        """Fit a stack of networks to as many images; returns the scores or labels ``[., H, W]`` of each."""
         stack = _NetworkStack(template, images, self.loss, self.learning_rate, self.momentum)
         scores: list[Tensor] = [images.new_empty(0)] * len(images)
         active = list(range(len(images)))
@@ -229,8 +241,9 @@ class SelfClusteringInferer(Inferer):
             for index, score in zip(
                 [index for index, stop in zip(active, stopped, strict=True) if stop], maps, strict=True
             ):
-                scores[index] = score.float()
-                reports[index].final_labels = int(score.argmax(0).unique().numel())
+                labels = score.argmax(0, keepdim=True)
+                scores[index] = labels.float() if self.as_labels else score.float()
+                reports[index].final_labels = int(labels.unique().numel())
             active[:] = [index for index, stop in zip(active, stopped, strict=True) if not stop]
             if active:
                 stack.keep([place for place, stop in enumerate(stopped) if not stop])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medseg.transforms.channels import ChannelMixd, ClusterColourd
 from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
@@ -10,6 +11,8 @@ from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatte
 
 __all__ = [
     "MASK_STRATEGIES",
+    "ChannelMixd",
+    "ClusterColourd",
     "ClusterToMask",
     "ClusterToMaskd",
     "FlattenVignette",

@@ -44,7 +44,8 @@ class ClusterToMask(Transform):
         """Make the mask.
 
         Args:
-            clusters: cluster scores ``[K, H, W]``, or a cluster map ``[1, H, W]``.
+            clusters: cluster scores ``[K, H, W]``, or a cluster map ``[1, H, W]``. A volume has a third axis, and
+                each slice along it is treated alone.
             image: the image ``[C, H, W]`` they belong to.
 
         Returns:
@@ -59,16 +60,23 @@ class ClusterToMask(Transform):
                 f"ClusterToMask needs clusters and image of one size, got {tuple(clusters.shape)} "
                 f"and {tuple(image.shape)}."
             )
-        labels = clusters.argmax(0) if len(clusters) > 1 else clusters[0].round().long()
+        labels = (clusters.argmax(0) if len(clusters) > 1 else clusters[0].round().long()).cpu().numpy()
         intensities = image.detach().cpu().numpy().astype(np.float64)
-        mask = np.zeros(intensities.shape[1:], dtype=bool)
-        if np.isfinite(intensities).all():
-            mask = self.strategy(labels.detach().cpu().numpy(), intensities, **self.options)
+        if labels.ndim == 3:
+            slices = [self._mask(labels[..., i], intensities[..., i]) for i in range(labels.shape[-1])]
+            mask = np.stack(slices, axis=-1)
+        else:
+            mask = self._mask(labels, intensities)
         if not mask.any():
             logger.warning("No object is found among the clusters: the mask is empty.")
         out = torch.as_tensor(mask[None], dtype=torch.float32, device=clusters.device)
         like = convert_to_tensor(clusters, track_meta=get_track_meta())
         return out if not hasattr(like, "meta") else type(like)(out, meta=like.meta, applied_operations=[])
+
+    def _mask(self, labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+        if not np.isfinite(image).all():
+            return np.zeros(labels.shape, dtype=bool)
+        return self.strategy(labels, image, **self.options)
 
 
 class ClusterToMaskd(MapTransform):

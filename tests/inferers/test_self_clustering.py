@@ -112,6 +112,19 @@ def test_sizes_that_cannot_be_fitted():
         assert all(words in report.problem for report in reports)
 
 
+def test_labels_and_slices_of_a_volume():
+    images = pictures(3)
+    inferer = SelfClusteringInferer(max_steps=3, as_labels=True)
+    labels = inferer(images, network())
+    assert torch.equal(labels, SelfClusteringInferer(max_steps=3)(images, network()).argmax(1, True).float())
+    volume = images.movedim(0, -1)[None]
+    assert torch.equal(inferer(volume, network()), labels.movedim(0, -1)[None])
+    nothing = inferer(torch.full((1, 3, 5, 6), float("nan")), network())
+    assert nothing.shape == (1, 1, 5, 6)
+    with pytest.raises(ValueError, match="needs"):
+        inferer(images[0], network())
+
+
 def test_amp_keeps_loss_and_finite_scores():
     images = pictures(1)
     full = SelfClusteringInferer(max_steps=4, min_labels=1).fit(images, network())[1][0]

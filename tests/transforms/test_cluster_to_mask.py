@@ -119,6 +119,15 @@ def test_transform_with_own_strategy_and_options():
     assert ClusterToMask("lungs", {"max_parts": 1}).options == {"max_parts": 1}
 
 
+def test_volume_slice_by_slice():
+    labels, image = chest()
+    clusters = torch.from_numpy(np.stack([labels, np.ones_like(labels)], -1))[None]
+    volume = torch.from_numpy(np.stack([image, np.ones_like(image)], -1))
+    mask = ClusterToMask("lungs", {"closing_radius": 0.0})(clusters, volume)
+    assert np.array_equal(mask[0, ..., 0] > 0, LEFT | RIGHT)
+    assert not mask[0, ..., 1].any()
+
+
 def test_not_finite_image_gives_an_empty_mask(caplog):
     labels, image = dermoscopy()
     image[0, 0, 0] = np.nan
