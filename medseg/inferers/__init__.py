@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medseg.inferers.features import FeatureInferer
 from medseg.inferers.self_clustering import ClusteringReport, SelfClusteringInferer
 
-__all__ = ["ClusteringReport", "SelfClusteringInferer"]
+__all__ = ["ClusteringReport", "FeatureInferer", "SelfClusteringInferer"]

@@ -14,6 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data.meta_tensor import MetaTensor
 from monai.inferers import Inferer
+from monai.utils import convert_to_dst_type
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -157,7 +158,8 @@ class SelfClusteringInferer(Inferer):
                     "Image %d: %d steps, %d labels, loss %.4f",
                     *(index, report.steps, report.final_labels, report.losses[-1]),
                 )
-        return out, reports
+        # a MetaTensor comes back as one: what saves the result finds the image's name there
+        return convert_to_dst_type(out, inputs, dtype=out.dtype)[0], reports
 
     def _fit_stacks(
         self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]

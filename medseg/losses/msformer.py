@@ -69,8 +69,11 @@ class MSFormerLoss(_Loss):
         self.inter_weight = inter_weight
         self.intra_weight = intra_weight
 
-    def forward(self, features: MSFormerFeatures) -> Tensor:
-        """Weighted sum of the three losses; a scalar, or ``[B]`` with reduction "none"."""
+    def forward(self, features: MSFormerFeatures, target: Tensor | None = None) -> Tensor:
+        """Weighted sum of the three losses; a scalar, or ``[B]`` with reduction "none".
+
+        ``target`` is ignored: MONAI's trainer passes one, and there are no labels here.
+        """
         loss = self.total(self.parts(features))
         if self.reduction == LossReduction.MEAN.value:
             return loss.mean()

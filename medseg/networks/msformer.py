@@ -99,7 +99,7 @@ class Branch(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image to tokens ``[B, H / stride, W / stride, C]`` (rounded up) and the last block's context."""
         tokens = self.embed(image)
-        context = tokens.new_empty(0)
+        context = tokens.new_empty((0,))
         for block in self.blocks:
             tokens, context = block(tokens)
         return tokens, context
