@@ -111,8 +111,12 @@ def cluster_means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """Otsu's threshold; that of a constant image is its value."""
-    return float(values.flat[0]) if values.size == 0 or np.ptp(values) == 0 else float(threshold_otsu(values))
+    """Otsu's threshold of values of which only a few differ: the greatest value of the lower group.
+
+    Each value is a bin of its own, because equal bins may divide two groups in the middle of a bin.
+    """
+    levels, counts = np.unique(values, return_counts=True)
+    return float(levels[0]) if len(levels) < 2 else float(threshold_otsu(hist=(counts, levels)))
 
 
 def _centre_distance(height: int, width: int) -> np.ndarray:

@@ -94,6 +94,13 @@ def test_lungs_number_of_parts():
     assert more[8:11, 35:39].all()
 
 
+def test_two_dark_clusters_of_almost_the_same_brightness_stay_together():
+    labels, image = dermoscopy()
+    image[:, labels == 5] = 0.375  # within one of 256 equal bins of the other dark cluster's 0.4, counted up to 0.8
+    image[:, labels == 2] = 0.3767
+    assert is_lesion(lesion_mask(labels, image))
+
+
 def test_cluster_means():
     labels, values = np.array([[3, 3, 8]]), np.array([[1.0, 2.0, 5.0]])
     assert cluster_means(labels, values).tolist() == [[1.5, 1.5, 5.0]]

@@ -57,5 +57,7 @@ def lung_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[n
     return np.repeat(grey[..., None], 3, axis=-1), np.where(lungs, 255, 0).astype(np.uint8)
 
 
-def _ellipse(y: np.ndarray, x: np.ndarray, centre_y: float, centre_x: float, half_y: float, half_x: float) -> np.ndarray:
+def _ellipse(
+    y: np.ndarray, x: np.ndarray, centre_y: float, centre_x: float, half_y: float, half_x: float
+) -> np.ndarray:
     return np.hypot((y - centre_y) / half_y, (x - centre_x) / half_x) < 1
