@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai.config import PathLike
+from monai.config.type_definitions import NdarrayOrTensor
 from monai.data import PILWriter
 
 __all__ = ["PictureWriter"]
@@ -26,6 +27,21 @@ class PictureWriter(PILWriter):
     With ``SaveImaged(..., output_ext=".png", scale=255, output_dtype="uint8", resample=False)`` a mask
     ``[1, H, W]`` of 0 and 1 becomes an 8-bit grey PNG of 0 and 255, H rows by W columns.
     """
+
+    def set_data_array(  # type: ignore[override]
+        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, **kwargs: Any
+    ) -> None:
+        """Take the picture ``[C, H, W]``.
+
+        Args:
+            data_array: 1 channel for a mask or map, 3 for colours.
+            channel_dim: place of the channels; ``None`` for ``(H, W)``.
+            kwargs: as for ``PILWriter.set_data_array``; ``squeeze_end_dims`` has no effect.
+        """
+        # squeezing would go on after the channel, and a picture of one column or one pixel lose its axes
+        super().set_data_array(data_array, channel_dim, **{**kwargs, "squeeze_end_dims": False})
+        if channel_dim is not None and self.data_obj.shape[-1] == 1:
+            self.data_obj = self.data_obj[..., 0]
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
         """Write the picture.
