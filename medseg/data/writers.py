@@ -39,13 +39,13 @@ class PictureWriter(PILWriter):
 
         Args:
             data_array: the picture.
-            channel_dim: place of the channels.
+            channel_dim: place of the channels; ``None`` for ``(H, W)``.
             squeeze_end_dims: has no effect: MONAI's way would squeeze away an H or W of 1 too.
             contiguous: whether to copy into one block of memory.
             kwargs: as for ``PILWriter.set_data_array``.
         """
         super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
-        if self.data_obj.shape[-1] == 1:
+        if channel_dim is not None and self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from medseg.handlers.batch_meta import batch_meta
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
+from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
 
 __all__ = [
     "AtomicCheckpointSaver",
+    "MaskOverlap",
     "MetricsTable",
+    "OracleClusterOverlap",
     "OverlaySheet",
     "SaliencyMetrics",
     "batch_meta",

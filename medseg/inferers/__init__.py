@@ -1,0 +1,8 @@
+"""Inferers that MONAI does not have."""
+
+from __future__ import annotations
+
+from medseg.inferers.features import FeatureInferer
+from medseg.inferers.self_clustering import ClusteringReport, SelfClusteringInferer
+
+__all__ = ["ClusteringReport", "FeatureInferer", "SelfClusteringInferer"]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from medseg.transforms.channels import ChannelMixd, ClusterColourd
+from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
+from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
 from medseg.transforms.morphology import RandDilateEroded, dilate, elliptic_kernel, erode
+from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatten_vignette
 
 __all__ = [
+    "MASK_STRATEGIES",
+    "ChannelMixd",
+    "ClusterColourd",
+    "ClusterToMask",
+    "ClusterToMaskd",
+    "FlattenVignette",
+    "FlattenVignetted",
     "RandDilateEroded",
     "RandImageEnhanced",
     "adjust_brightness",
@@ -14,4 +25,7 @@ __all__ = [
     "dilate",
     "elliptic_kernel",
     "erode",
+    "flatten_vignette",
+    "lesion_mask",
+    "lung_mask",
 ]

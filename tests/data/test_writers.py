@@ -88,3 +88,15 @@ def test_write_replaces_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     with Image.open(target) as written:
         assert written.size == (6, 4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_narrow_pictures_keep_both_axes(tmp_path: Path, size: tuple[int, int], channels: int) -> None:
+    writer = PictureWriter(output_dtype=np.uint8, scale=None)
+    writer.set_data_array(torch.full((channels, *size), 7.0), squeeze_end_dims=True)
+    writer.write(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as written:
+        assert written.size == size[::-1]
+        assert written.mode == {1: "L", 3: "RGB"}[channels]
+        assert np.asarray(written).max() == 7

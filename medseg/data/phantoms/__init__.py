@@ -14,14 +14,16 @@ from monai.config import PathLike
 from PIL import Image
 
 from medseg.data.errors import InputError
+from medseg.data.phantoms.lesion import lesion_phantom
+from medseg.data.phantoms.lung import lung_phantom
 from medseg.data.phantoms.polyp import polyp_phantom
 
-__all__ = ["PHANTOMS", "polyp_phantom", "write_phantoms"]
+__all__ = ["PHANTOMS", "lesion_phantom", "lung_phantom", "polyp_phantom", "write_phantoms"]
 
 _Phantom = Callable[[int, tuple[int, int] | None, int], tuple[np.ndarray, np.ndarray]]
 
 #: Generators by kind: ``(index, size, seed)`` -> picture ``(H, W, 3)`` and mask ``(H, W)`` of 0 and 255.
-PHANTOMS: dict[str, _Phantom] = {"polyp": polyp_phantom}
+PHANTOMS: dict[str, _Phantom] = {"polyp": polyp_phantom, "lesion": lesion_phantom, "lung": lung_phantom}
 
 # part of a set's description: raise it when a generator draws other pictures, so that old sets are not reused
 _VERSION = 1

@@ -1,0 +1,22 @@
+"""The inferer of self-supervised training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers import Inferer
+from torch import Tensor
+
+__all__ = ["FeatureInferer"]
+
+
+class FeatureInferer(Inferer):
+    """Calls ``network.forward_features``, so that a trainer hands a self-supervised loss what it needs."""
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The features of ``inputs``; further arguments are ignored."""
+        if isinstance(inputs, MetaTensor):  # no layer needs the meta data, and every operation would drag it along
+            inputs = inputs.as_tensor()
+        return network.forward_features(inputs)  # type: ignore[attr-defined]

@@ -1,0 +1,322 @@
+"""An inferer that fits a small network to every image, without labels, and returns its cluster scores."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers import Inferer
+from monai.utils import convert_to_dst_type
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from medseg.losses.msformer import MSFormerLoss
+
+__all__ = ["ClusteringReport", "SelfClusteringInferer"]
+
+logger = logging.getLogger(__name__)
+
+_SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
+
+
+@dataclass
+class ClusteringReport:
+    """How one image was fitted.
+
+    Attributes:
+        steps: optimisation steps taken.
+        losses: weighted total loss before each step.
+        labels: number of labels before each step.
+        final_labels: number of labels in the scores that were returned.
+        problem: why the image was not fitted; empty when it was. Its scores are then zero everywhere.
+    """
+
+    steps: int = 0
+    losses: list[float] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    final_labels: int = 1
+    problem: str = ""
+
+
+class SelfClusteringInferer(Inferer):
+    """Fits one network per image with self-supervised losses; the fitted network's scores are the result.
+
+    This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most ``max_steps`` steps of SGD
+    on the image itself, stopped when no more than ``min_labels`` labels are left, then one more forward
+    pass in training mode. All networks start from the same weights, drawn with ``seed``, so the labels of
+    an image depend on the image and the seed alone, not on the batch it comes in (to rounding: stacks of
+    different size add up in another order).
+
+    The images of a batch are fitted together: their networks' parameters are stacked along a leading axis,
+    each image has its own loss and its own stop, and leaves the stack when it stops. An image that cannot
+    be fitted (not finite, too large, too small) is logged and gets zero scores; the others are fitted all
+    the same.
+
+    The object holds no state between calls and may be called from several threads, under ``torch.no_grad``
+    too.
+
+    Args:
+        max_steps: greatest number of steps.
+        min_labels: an image stops when its map has this many labels or fewer.
+        learning_rate: of SGD.
+        momentum: of SGD.
+        loss: gives losses per image from ``network.forward_features``; default :class:`MSFormerLoss`.
+        seed: of the initial weights.
+        warm_start: start from the weights of the network that is passed in, instead of drawing new ones.
+        stack_size: images in one stack; ``None`` is all of the batch on a GPU and one on a CPU, where
+            stacks are fitted side by side, on a share of PyTorch's threads each.
+        as_labels: return the label of each pixel's best score, as float, instead of all scores: a hundredth of the
+            memory.
+        amp: run the network in bfloat16 where PyTorch's autocast holds it safe.
+        max_pixels: an image with more pixels is refused, because its fit would need too much memory
+            (about 2 kB per pixel).
+        handlers: called with every new Ignite engine before it runs, to attach handlers to it.
+
+    Raises:
+        ValueError: when an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        max_steps: int = 50,
+        min_labels: int = 3,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        loss: MSFormerLoss | None = None,
+        seed: int = 0,
+        warm_start: bool = False,
+        stack_size: int | None = None,
+        as_labels: bool = False,
+        amp: bool = False,
+        max_pixels: int = 1_500_000,
+        handlers: Callable[[Engine], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if max_steps < 1 or min_labels < 1 or (stack_size is not None and stack_size < 1):
+            raise ValueError("max_steps, min_labels and stack_size must be at least 1.")
+        if learning_rate <= 0 or not 0 <= momentum < 1:
+            raise ValueError(
+                f"learning_rate must be positive and momentum in [0, 1), got {learning_rate} and {momentum}."
+            )
+        self.max_steps = max_steps
+        self.min_labels = min_labels
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.loss = MSFormerLoss() if loss is None else loss
+        self.seed = seed
+        self.warm_start = warm_start
+        self.stack_size = stack_size
+        self.as_labels = as_labels
+        self.amp = amp
+        self.max_pixels = max_pixels
+        self.handlers = handlers
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
+        """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, C, H, W]``, or their labels ``[B, 1, H, W]``.
+
+        Args:
+            inputs: the images, intensities about 0 to 1; or volumes ``[B, C, H, W, D]``, of which every slice along
+                the last axis is an image of its own. The result has the last axis too.
+            network: what to fit, with a method ``forward_features`` as :class:`medseg.networks.MSFormer`
+                has. It is copied, never changed.
+            args: ignored.
+            kwargs: ignored.
+        """
+        return self.fit(inputs, network)[0]
+
+    def fit(self, inputs: Tensor, network: Callable[..., Any]) -> tuple[Tensor, list[ClusteringReport]]:
+        """As a call; also returns one report per image."""
+        if inputs.ndim not in (4, 5):
+            raise ValueError(f"SelfClusteringInferer needs [B, C, H, W] or [B, C, H, W, D], got {tuple(inputs.shape)}.")
+        with torch.inference_mode(False), torch.enable_grad():
+            images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+            images = images.detach().clone().float()
+            if inputs.ndim == 5:
+                images = images.movedim(-1, 1).flatten(0, 1)
+            template = self._template(network, images.device)
+            reports = [ClusteringReport(problem=self._problem(image)) for image in images]
+            fitted = self._fit_stacks(template, images, reports)
+        # when no image could be fitted the network itself says how many scores there are
+        channels = next(iter(fitted.values())).shape[0] if fitted else cast(int, template.num_clusters)
+        empty = images.new_zeros(channels, *images.shape[2:])[: 1 if self.as_labels else channels]
+        out = torch.stack([fitted.get(index, empty) for index in range(len(images))])
+        if inputs.ndim == 5:
+            out = out.unflatten(0, (inputs.shape[0], inputs.shape[-1])).movedim(1, -1)
+        for index, report in enumerate(reports):
+            if report.problem:
+                logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
+            else:
+                logger.info(
+                    "Image %d: %d steps, %d labels, loss %.4f",
+                    *(index, report.steps, report.final_labels, report.losses[-1]),
+                )
+        # a MetaTensor comes back as one: what saves the result finds the image's name there
+        return convert_to_dst_type(out, inputs, dtype=out.dtype)[0], reports
+
+    def _fit_stacks(
+        self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]
+    ) -> dict[int, Tensor]:
+        """Fit the images that can be fitted, in stacks; returns scores by place in the batch."""
+        good = [index for index, report in enumerate(reports) if not report.problem]
+        on_cpu = images.device.type == "cpu"
+        size = self.stack_size or (1 if on_cpu else max(1, len(good)))
+        stacks = [good[start : start + size] for start in range(0, len(good), size)]
+
+        def fit(indices: list[int]) -> dict[int, Tensor]:
+            with torch.inference_mode(False), torch.enable_grad():  # both belong to the thread
+                fitted = self._fit_stack(template, images[indices], [reports[index] for index in indices])
+            return dict(zip(indices, fitted, strict=True))
+
+        scores: dict[int, Tensor] = {}
+        threads = torch.get_num_threads()
+        workers = min(threads, len(stacks)) if on_cpu else 1
+        if workers <= 1:
+            for stack in stacks:
+                scores |= fit(stack)
+            return scores
+        # Images do not wait for each other, the threads of one matrix product do.
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            for fitted in pool.map(fit, stacks):
+                scores |= fitted
+        torch.set_num_threads(threads)  # part of the setting is global
+        return scores
+
+    def _template(self, network: Callable[..., Any], device: torch.device) -> nn.Module:
+        """A copy of the network in training mode, with weights drawn from the seed unless it starts warm."""
+        if not isinstance(network, nn.Module) or not hasattr(network, "forward_features"):
+            raise TypeError(
+                f"SelfClusteringInferer needs a network with forward_features, got {type(network).__name__}."
+            )
+        template: Any = copy.deepcopy(network).to(device).train()
+        if not self.warm_start:
+            cuda = [device] if device.type == "cuda" else []
+            with _SEEDING, torch.random.fork_rng(devices=cuda):
+                torch.manual_seed(self.seed)
+                for module in template.cpu().modules():  # the same weights on every device
+                    if hasattr(module, "reset_parameters"):
+                        module.reset_parameters()
+        template.to(device).requires_grad_(False)
+        return cast(nn.Module, template)
+
+    def _problem(self, image: Tensor) -> str:
+        height, width = image.shape[-2:]
+        if not torch.isfinite(image).all():
+            return "it contains NaN or infinite values; replace them before."
+        if height * width > self.max_pixels:
+            return f"{height} x {width} pixels are more than max_pixels={self.max_pixels}; resize it before."
+        if max(height, width) < 3:
+            return f"{height} x {width} pixels are too few for batch norm; resize it to at least 3 x 1."
+        return ""
+
+    def _fit_stack(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> list[Tensor]:
+        """Fit a stack of networks to as many images; returns the scores or labels ``[., H, W]`` of each."""
+        stack = _NetworkStack(template, images, self.loss, self.learning_rate, self.momentum)
+        scores: list[Tensor] = [images.new_empty(0)] * len(images)
+        active = list(range(len(images)))
+        autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp)
+
+        def step(engine: Engine, batch: Any) -> dict[str, list[float]]:
+            with autocast:
+                losses, labels = stack.step()
+            for index, loss, count in zip(active, losses, labels, strict=True):
+                reports[index].steps += 1
+                reports[index].losses.append(loss)
+                reports[index].labels.append(count)
+            return {"loss": losses, "labels": [float(count) for count in labels]}
+
+        def release(engine: Engine) -> None:
+            """Take the images that have stopped out of the stack."""
+            last = engine.state.iteration == self.max_steps
+            stopped = [last or reports[index].labels[-1] <= self.min_labels for index in active]
+            if not any(stopped):
+                return
+            with autocast:
+                maps = stack.scores([place for place, stop in enumerate(stopped) if stop])
+            for index, score in zip(
+                [index for index, stop in zip(active, stopped, strict=True) if stop], maps, strict=True
+            ):
+                labels = score.argmax(0, keepdim=True)
+                scores[index] = labels.float() if self.as_labels else score.float()
+                reports[index].final_labels = int(labels.unique().numel())
+            active[:] = [index for index, stop in zip(active, stopped, strict=True) if not stop]
+            if active:
+                stack.keep([place for place, stop in enumerate(stopped) if not stop])
+            else:
+                engine.terminate()
+
+        engine = Engine(step)
+        engine.logger.setLevel(logging.WARNING)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, release)
+        if self.handlers is not None:
+            self.handlers(engine)
+        engine.run(max_epochs=1, epoch_length=self.max_steps)
+        return scores
+
+
+class _NetworkStack:
+    """Networks of one architecture with stacked parameters, one per image, and the SGD that fits them."""
+
+    def __init__(
+        self, template: nn.Module, images: Tensor, loss: MSFormerLoss, learning_rate: float, momentum: float
+    ) -> None:
+        self.images = images
+        self.loss = loss
+        self.features = _Features(template)
+        self.parameters = {
+            f"network.{name}": value.expand(len(images), *value.shape).clone().requires_grad_()
+            for name, value in template.named_parameters()
+        }
+        self.optimizer = torch.optim.SGD(
+            list(self.parameters.values()), lr=learning_rate, momentum=momentum, fused=True
+        )
+
+    def step(self) -> tuple[list[float], list[int]]:
+        """One step for each image; returns the losses and numbers of labels before it."""
+        self.optimizer.zero_grad()
+        features = functional_call(self.features, self.parameters, (self.images,))
+        losses = self.loss.total(self.loss.parts(features))
+        losses.sum().backward()
+        self.optimizer.step()
+        clusters = features.scores.shape[1]
+        labels = features.scores.detach().argmax(1).flatten(1)
+        seen = torch.zeros(len(labels), clusters, dtype=torch.bool, device=labels.device)
+        counts = seen.scatter_(1, labels, True).sum(1)
+        return losses.tolist(), counts.tolist()
+
+    @torch.no_grad()
+    def scores(self, places: Sequence[int]) -> Tensor:
+        """Scores of some of the images with their networks as they are now."""
+        parameters = {name: value[places] for name, value in self.parameters.items()}
+        out: Tensor = functional_call(self.features, parameters, (self.images[places], True))
+        return out
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the images only."""
+        self.images = self.images[places]
+        group = self.optimizer.param_groups[0]
+        for place, (name, value) in enumerate(list(self.parameters.items())):
+            kept = value.detach()[places].requires_grad_()
+            state = self.optimizer.state.pop(value)
+            state["momentum_buffer"] = state["momentum_buffer"][places]
+            self.optimizer.state[kept] = state
+            self.parameters[name] = group["params"][place] = kept
+
+
+class _Features(nn.Module):
+    """Gives :func:`functional_call`, which only calls ``forward``, a way to ``forward_features``."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        # a copy: functional_call exchanges the parameters in place, and stacks may run side by side
+        self.network: Any = copy.deepcopy(network)
+
+    def forward(self, images: Tensor, scores_only: bool = False) -> Any:
+        return self.network(images) if scores_only else self.network.forward_features(images)

@@ -1,0 +1,61 @@
+"""Mixing and showing of channels."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+__all__ = ["ChannelMixd", "ClusterColourd"]
+
+
+class ChannelMixd(MapTransform):
+    """Weighted mean of an image's channels, ``[C, ...]`` to ``[1, ...]``.
+
+    Args:
+        keys: keys of the images.
+        weights: one per channel, not negative; they are divided by their sum.
+        allow_missing_keys: do nothing for missing keys.
+
+    Raises:
+        ValueError: when the weights are negative or all zero, or (on a call) not as many as the channels.
+    """
+
+    def __init__(self, keys: KeysCollection, weights: Sequence[float], allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if min(weights) < 0 or sum(weights) == 0:
+            raise ValueError(f"Channel weights must not be negative and not all zero, got {list(weights)}.")
+        self.weights = [weight / sum(weights) for weight in weights]
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            if len(out[key]) != len(self.weights):
+                raise ValueError(f"{key!r} has {len(out[key])} channels, but there are {len(self.weights)} weights.")
+            # one channel by one, so that a channel of weight 0 may hold anything
+            parts = [channel * weight for channel, weight in zip(out[key], self.weights, strict=True) if weight]
+            out[key] = sum(parts[1:], start=parts[0]).unsqueeze(0)
+        return out
+
+
+class ClusterColourd(MapTransform):
+    """Colours for the labels of a cluster map: ``[1, ...]`` of whole numbers from 0 to ``[3, ...]``, 0 to 255.
+
+    Neighbouring numbers get colours far apart; the same number has the same colour in every picture.
+    """
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            labels = out[key][0].round().long()
+            # steps of the golden angle never meet again
+            colours = [
+                colorsys.hsv_to_rgb(0.618034 * n % 1, 0.45 + 0.5 * (n % 2), 1.0 - 0.15 * (n % 4))
+                for n in range(int(labels.max()) + 1)
+            ]
+            palette = 255 * torch.tensor(colours, dtype=torch.float32, device=labels.device)
+            out[key] = palette[labels].movedim(-1, 0)
+        return out

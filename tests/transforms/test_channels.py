@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from medseg.transforms.channels import ChannelMixd, ClusterColourd
+
+
+def test_mix_is_a_weighted_mean_with_meta_data():
+    image = MetaTensor(torch.rand(3, 4, 5), meta={"filename_or_obj": "a.png"})
+    out = ChannelMixd("image", [1, 0, 3])({"image": image})["image"]
+    torch.testing.assert_close(torch.as_tensor(out), torch.as_tensor(0.25 * image[:1] + 0.75 * image[2:]))
+    assert out.meta["filename_or_obj"] == "a.png"
+    image[1] = float("nan")
+    assert torch.isfinite(ChannelMixd("image", [1, 0, 3])({"image": image})["image"]).all()
+
+
+@pytest.mark.parametrize("weights", [[0, 0, 0], [1, -1, 1]])
+def test_bad_weights(weights):
+    with pytest.raises(ValueError, match="weights"):
+        ChannelMixd("image", weights)
+
+
+def test_wrong_number_of_channels():
+    with pytest.raises(ValueError, match="2 channels"):
+        ChannelMixd("image", [1, 1, 1])({"image": torch.rand(2, 3, 3)})
+
+
+def test_every_label_has_its_own_colour():
+    labels = torch.arange(100).view(1, 10, 10).float()
+    colours = ClusterColourd("pred")({"pred": labels})["pred"]
+    assert colours.shape == (3, 10, 10)
+    assert colours.min() >= 0
+    assert colours.max() <= 255
+    assert len({tuple(c) for c in colours.flatten(1).T.round().int().tolist()}) == 100
+    again = ClusterColourd("pred")({"pred": labels[:, :2]})["pred"]
+    assert torch.equal(again, colours[:, :2])
