@@ -49,13 +49,13 @@ _TRACKING_ARGUMENTS = {"tracking_uri", "experiment_name", "run_name", "save_exec
 def short_errors() -> None:
     """From here on an `InputError` that ends the program prints its one sentence, not the whole traceback.
 
-    The exit status stays 1. Any other error keeps its traceback, because then it is ours.
+    So does a file that is not there. The exit status stays 1. Any other error keeps its traceback: it is ours.
     """
     previous = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
+        while cause is not None and not isinstance(cause, InputError | FileNotFoundError):
             cause = cause.__cause__ or cause.__context__
         if cause is None:
             previous(kind, error, traceback)
@@ -156,10 +156,8 @@ def _overrides(arguments: Sequence[str]) -> dict[str, str]:
 
 def check_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
     """Raise an `InputError` unless `checkpoint` is a readable weight file that fits `network` exactly."""
-    try:
-        check_fit(network, read_state_dict(checkpoint), source=f"the weights in '{checkpoint}'")
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(str(error)) from error
+    check_file(checkpoint, "weight file")
+    check_fit(network, read_state_dict(checkpoint), source=f"the weights in '{checkpoint}'")
 
 
 def dataset_or_phantoms(

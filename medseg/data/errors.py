@@ -1,4 +1,4 @@
-"""The one error that speaks to the person who prepared the data."""
+"""The one error that speaks to the person who gave the files and settings."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """A file or folder that the user gave is unusable; the message names it and says what to do."""
+    """A file, folder or setting that the user gave is unusable; the message names it and says what to do."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from medseg.data.errors import InputError
+
 from .rules import ANY_FILE, RULE_SETS, RuleSet
 
 __all__ = ["Conversion", "convert_state_dict"]
@@ -41,11 +43,11 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
         state_dict: key -> tensor, as published.
 
     Raises:
-        ValueError: if two source keys get the same name.
+        InputError: if two source keys get the same name.
     """
     bare = {_rename(key, ANY_FILE): key for key in state_dict}
     if len(bare) < len(state_dict):
-        raise ValueError("some keys of the weights would both become one, with and without the prefix 'module.'.")
+        raise InputError("some keys of the weights would both become one, with and without the prefix 'module.'.")
     rule_sets = [rules for rules in RULE_SETS if _speaks_for(rules, bare)]
     conversion = Conversion(sources=rule_sets)
     parts: dict[str, dict[str, Tensor]] = {}
@@ -60,7 +62,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
         name = re.sub(r"@\d", "", key)
         pieces = parts.setdefault(name, {})
         if (place := part.group() if part else "") in pieces:
-            raise ValueError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
+            raise InputError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
         pieces[place] = state_dict[source]
         conversion.renamed[source] = name
     for name, pieces in parts.items():

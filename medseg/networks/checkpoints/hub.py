@@ -15,6 +15,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import torch
 
+from medseg.data.errors import InputError
+
 __all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
 
 _logger = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ def find_weights(source: str | PathLike[str]) -> Path:
 
     Raises:
         FileNotFoundError: if it is neither, or cannot be downloaded; the message says which file to put where.
-        ValueError: if the download is damaged.
+        InputError: if the download is damaged.
     """
     if Path(source).is_file():
         return Path(source)
@@ -88,7 +90,7 @@ def _download(name: str, weights: PretrainedWeights) -> None:
         weights.path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(weights.url, str(weights.path), hash_prefix=checksum)
     except RuntimeError as error:  # torch's word for another checksum
-        raise ValueError(f"The download of {weights.url} is damaged, nothing was kept: try again.") from error
+        raise InputError(f"The download of {weights.url} is damaged, nothing was kept: try again.") from error
     except OSError as error:
         raise FileNotFoundError(
             f"The weights '{name}' are not at '{weights.path}' and cannot be downloaded ({error}): "

@@ -7,6 +7,8 @@ from os import PathLike
 
 from torch import Tensor, nn
 
+from medseg.data.errors import InputError
+
 from .convert import convert_state_dict
 from .hub import find_weights
 from .read import read_state_dict
@@ -23,7 +25,7 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read or does not fit; the message names the keys.
+        InputError: if the file cannot be read or does not fit; the message names the keys.
     """
     tensors, source = _tensors_of(weights)
     state_dict = convert_state_dict(tensors).state_dict
@@ -41,7 +43,7 @@ def load_pretrained(network: nn.Module, weights: str | PathLike[str] | Mapping[s
 
     Raises:
         FileNotFoundError: if there is no such file, or it cannot be downloaded.
-        ValueError: if the file cannot be read or does not fit; the message names the keys.
+        InputError: if the file cannot be read or does not fit; the message names the keys.
     """
     tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights))
     state_dict = convert_state_dict(tensors).state_dict
@@ -61,11 +63,11 @@ def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str 
         source: what to call the weights in the message.
 
     Raises:
-        ValueError: if a key is missing or left over, or a shape differs; the message names them.
+        InputError: if a key is missing or left over, or a shape differs; the message names them.
     """
     problems = compare(network.state_dict(), state_dict)
     if problems:
-        raise ValueError(
+        raise InputError(
             f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
             + "; ".join(problems)
             + "."

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medseg.data.errors import InputError
+
 __all__ = ["read_state_dict"]
 
 # names under which training scripts wrap the weights in their checkpoints
@@ -25,7 +27,7 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged, holds pickled objects, or holds no tensors by name.
+        InputError: if the file is damaged, holds pickled objects, or holds no tensors by name.
     """
     path = Path(path)
     if not path.is_file():
@@ -35,11 +37,11 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
             return _read_safetensors(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise InputError(
             f"'{path}' holds objects other than tensors, which could run code: save its plain state_dict instead."
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"'{path}' cannot be read as a weight file, it may be truncated: fetch it again.") from error
+        raise InputError(f"'{path}' cannot be read as a weight file, it may be truncated: fetch it again.") from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -47,12 +49,8 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     )
     if not named or not content:
-        raise ValueError(f"'{path}' holds no state_dict (names and tensors): save `network.state_dict()` to it.")
+        raise InputError(f"'{path}' holds no state_dict (names and tensors): save `network.state_dict()` to it.")
     return dict(content)
-
-
-def _is_weight(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -64,5 +62,5 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise OSError(str(error)) from error
     if not tensors:
-        raise ValueError(f"'{path}' holds no tensors: fetch it again.")
+        raise InputError(f"'{path}' holds no tensors: fetch it again.")
     return tensors

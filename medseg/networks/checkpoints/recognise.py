@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg.data.errors import InputError
+
 from ..decoders import build_decoder
 from ..encoders import ENCODERS, build_encoder
 from ..variants import published_decoder_options
@@ -53,7 +55,7 @@ def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read, or holds no encoder that we know.
+        InputError: if the file cannot be read, or holds no encoder that we know.
     """
     conversion = convert_state_dict(read_state_dict(path))
     if encoder_only:
@@ -64,8 +66,8 @@ def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple
         conversion.renamed = {key: name for key, name in conversion.renamed.items() if key not in left}
     try:
         return conversion, recognise(conversion)
-    except ValueError as error:
-        raise ValueError(f"'{path}' {error}") from error
+    except InputError as error:
+        raise InputError(f"'{path}' {error}") from error
 
 
 def recognise(conversion: Conversion) -> Recognition:
@@ -74,13 +76,13 @@ def recognise(conversion: Conversion) -> Recognition:
     MiT-b5 and PVT v2 b5 are one network, which is called `mit_b5`.
 
     Raises:
-        ValueError: if there is no encoder that we know among them.
+        InputError: if there is no encoder that we know among them.
     """
     weights = conversion.state_dict
     first = [key for key in weights if re.search(r"^encoder\.stages\.0\.patch_embed\.proj\.(0\.)?weight$", key)]
     if not conversion.sources or not first or weights[first[0]].ndim != 4:
         keys = ", ".join(list(conversion.renamed)[:3]) or "none that matter"
-        raise ValueError(f"holds no encoder that medseg knows, see `medseg.networks.ENCODERS`; its first keys: {keys}.")
+        raise InputError(f"holds no encoder that medseg knows, see `medseg.networks.ENCODERS`; its first keys: {keys}.")
     in_channels = weights[first[0]].shape[1]
     likeness: dict[str, float] = {}
     for encoder in ENCODERS:
@@ -90,7 +92,7 @@ def recognise(conversion: Conversion) -> Recognition:
     encoder = max(likeness, key=likeness.__getitem__)
     wanted = dict(_encoder_weights(encoder, in_channels))
     if likeness[encoder] < 0.5:
-        raise ValueError(f"holds an encoder that medseg does not know; the nearest is {encoder}.")
+        raise InputError(f"holds an encoder that medseg does not know; the nearest is {encoder}.")
     arguments: dict[str, Any] = {"encoder": encoder, "in_channels": in_channels}
     if any(key.startswith("decoder.") for key in weights):
         arguments.update(_decoder_arguments(conversion, encoder))
@@ -102,7 +104,7 @@ def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     weights = conversion.state_dict
     decoder = next((name for name, keys in _DECODER_KEYS.items() if _has(weights, *keys)), None)
     if decoder is None:
-        raise ValueError("holds a decoder that medseg does not know, see `medseg.networks.DECODERS`.")
+        raise InputError("holds a decoder that medseg does not know, see `medseg.networks.DECODERS`.")
     widest = _DECODER_KEYS[decoder][1]
     options: dict[str, Any] = {}
     for source in conversion.sources:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from medseg.data.errors import InputError
+
 from .align import AlignedDecoder
 from .decoder import Decoder
 from .mla import MultiLevelAggregationDecoder
@@ -53,10 +55,10 @@ def build_decoder(
         options: further arguments of this decoder's class.
 
     Raises:
-        ValueError: if there is no decoder of that name, or it cannot work on so many levels.
+        InputError: if there is no decoder of that name, or it cannot work on so many levels.
     """
     if name not in DECODERS:
-        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got '{name}'.")
+        raise InputError(f"decoder must be one of {', '.join(DECODERS)}, got '{name}'.")
     arguments = dict(options or {}, dropout=dropout)
     if channels is not None:
         arguments["channels"] = channels

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from medseg.data.errors import InputError
+
 from .cvt import ConvolutionalVisionTransformer
 from .mit import MixTransformer
 from .pvt import PyramidVisionTransformer
@@ -63,10 +65,10 @@ def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = Non
             SimViT and Shunted.
 
     Raises:
-        ValueError: if there is no encoder of that name.
+        InputError: if there is no encoder of that name.
     """
     if name not in ENCODERS:
-        raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got '{name}'.")
+        raise InputError(f"encoder must be one of {', '.join(ENCODERS)}, got '{name}'.")
     if drop_path is None:
         return ENCODERS[name](in_channels=in_channels)
     return ENCODERS[name](in_channels=in_channels, drop_path=drop_path)
