@@ -82,6 +82,11 @@ def is_worker() -> bool:
     return int(os.environ.get("RANK", 0)) > 0
 
 
+def _restarts() -> int:
+    """How often torchrun has started this run again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
 def init_distributed() -> None:
     """Join torchrun's process group, over NCCL where there are GPUs and over Gloo on CPUs.
 
@@ -91,7 +96,12 @@ def init_distributed() -> None:
     if "RANK" not in os.environ:
         raise InputError("A multi-process config must be started by torchrun: `torchrun --nproc_per_node=N -m ...`.")
     if not dist.is_initialized():
-        dist.init_process_group(backend="nccl" if torch.cuda.is_available() else "gloo")
+        store, rank, world_size = next(dist.rendezvous("env://"))
+        # torchrun keeps one store over its restarts: without a prefix of its own, a restarted process may find the
+        # address of a dead one there and wait for it
+        store = dist.PrefixStore(f"restart_{_restarts()}", store)
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     if torch.cuda.is_available():
         torch.cuda.set_device(default_device())
     if is_worker():
@@ -181,6 +191,5 @@ def check_file(path: str | os.PathLike[str], what: str) -> None:
 
 def attach_after_restart(handler: CheckpointLoader, engine: Engine) -> None:
     """Let `engine` continue from its last checkpoint, if torchrun has restarted this run and there is one."""
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-    if restarted and Path(handler.load_path).is_file():
+    if _restarts() > 0 and Path(handler.load_path).is_file():
         handler.attach(engine)

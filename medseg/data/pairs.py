@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -100,7 +101,7 @@ def find_test_pairs(
         raise InputError(f"test_sets must map names to folders, for example {{'Kvasir': '/data'}}, got {test_sets!r}.")
     pairs = []
     for name, place in test_sets.items():
-        folder, *split = [place] if isinstance(place, str | Path) else place
+        folder, *split = [place] if isinstance(place, str | os.PathLike) else place
         if len(split) > 1:
             raise InputError(f"test_sets['{name}'] must be a folder or [folder, split file], got {place!r}.")
         found = find_pairs(folder, find_split(folder, split[0] if split else None, "test.txt"))

@@ -8,8 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-from monai.config.type_definitions import NdarrayOrTensor
+from monai.config import NdarrayOrTensor, PathLike
 from monai.data import PILWriter
 
 __all__ = ["PictureWriter"]
@@ -28,19 +27,25 @@ class PictureWriter(PILWriter):
     ``[1, H, W]`` of 0 and 1 becomes an 8-bit grey PNG of 0 and 255, H rows by W columns.
     """
 
-    def set_data_array(  # type: ignore[override]
-        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, **kwargs: Any
+    def set_data_array(
+        self,
+        data_array: NdarrayOrTensor,
+        channel_dim: int | None = 0,
+        squeeze_end_dims: bool = False,
+        contiguous: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """Take the picture ``[C, H, W]``.
+        """Take `[C, H, W]`; one channel becomes a grey picture.
 
         Args:
-            data_array: 1 channel for a mask or map, 3 for colours.
-            channel_dim: place of the channels; ``None`` for ``(H, W)``.
-            kwargs: as for ``PILWriter.set_data_array``; ``squeeze_end_dims`` has no effect.
+            data_array: the picture.
+            channel_dim: place of the channels.
+            squeeze_end_dims: has no effect: MONAI's way would squeeze away an H or W of 1 too.
+            contiguous: whether to copy into one block of memory.
+            kwargs: as for ``PILWriter.set_data_array``.
         """
-        # squeezing would go on after the channel, and a picture of one column or one pixel lose its axes
-        super().set_data_array(data_array, channel_dim, **{**kwargs, "squeeze_end_dims": False})
-        if channel_dim is not None and self.data_obj.shape[-1] == 1:
+        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
+        if self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:

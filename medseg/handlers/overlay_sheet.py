@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ class OverlaySheet:
         """Write the sheet; nothing is written by other ranks or when there was no image."""
         if not self._tiles:
             return
-        sheet = montage(np.stack(self._tiles), channel_axis=-1, fill=[0, 0, 0], padding_width=4)
+        columns = math.ceil(math.sqrt(len(self._tiles)))
+        grid = (math.ceil(len(self._tiles) / columns), columns)
+        sheet = montage(np.stack(self._tiles), grid_shape=grid, channel_axis=-1, fill=[0, 0, 0], padding_width=4)
         with replace_when_done(self.output_path) as path:
             Image.fromarray(sheet.astype(np.uint8)).save(path, format="PNG")
         engine.logger.info(f"Wrote the outlines of {len(self._tiles)} images to {self.output_path}")

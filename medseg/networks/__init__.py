@@ -6,5 +6,6 @@ from .decoders import DECODERS, build_decoder
 from .encoders import ENCODERS, build_encoder
 from .msformer import MSFormer
 from .ssformer import SSFormer
+from .variants import PUBLISHED_VARIANTS
 
-__all__ = ["DECODERS", "ENCODERS", "MSFormer", "SSFormer", "build_decoder", "build_encoder"]
+__all__ = ["DECODERS", "ENCODERS", "PUBLISHED_VARIANTS", "MSFormer", "SSFormer", "build_decoder", "build_encoder"]

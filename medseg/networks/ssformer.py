@@ -6,7 +6,9 @@ SSFormer-S is `encoder="mit_b2"`, SSFormer-L is `encoder="mit_b4"`, both with `d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,14 +30,17 @@ class SSFormer(nn.Module):
         out_channels: channels of the logits: 1 for a sigmoid, one per class for a softmax.
         encoder: name of the encoder, see `medseg.networks.encoders.ENCODERS`.
         decoder: name of the decoder, see `medseg.networks.decoders.DECODERS`.
-        decoder_channels: width of the decoder.
+        decoder_channels: width of the decoder; `None` for the published width of this decoder.
+        decoder_options: further arguments of the decoder's class; those that published weights need stand in
+            `medseg.networks.variants.PUBLISHED_VARIANTS`.
         dropout: dropout before the decoder's last convolution.
-        drop_path: stochastic depth of the encoder's last block.
-        pretrained: a file of weights to start from: of the whole network, or of the encoder alone. `None` for
-            random weights.
+        drop_path: stochastic depth of the encoder's last block; `None` for the published rate of this encoder.
+        pretrained: weights to start from, of the whole network or of the encoder alone: a file, ours or published,
+            or a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded. `None` for random weights.
 
     Raises:
-        ValueError: if `spatial_dims` is not 2, a name is unknown, or the file does not fit the network.
+        ValueError: if `spatial_dims` is not 2, a name is unknown, the encoder has not as many levels as the decoder
+            needs, or the file does not fit the network.
     """
 
     def __init__(
@@ -45,9 +50,10 @@ class SSFormer(nn.Module):
         out_channels: int = 1,
         encoder: str = "mit_b2",
         decoder: str = "pld",
-        decoder_channels: int = 256,
+        decoder_channels: int | None = None,
+        decoder_options: Mapping[str, Any] | None = None,
         dropout: float = 0.1,
-        drop_path: float = 0.1,
+        drop_path: float | None = None,
         pretrained: str | PathLike[str] | None = None,
     ) -> None:
         super().__init__()
@@ -55,7 +61,7 @@ class SSFormer(nn.Module):
             raise ValueError(f"SSFormer works on 2-D images, spatial_dims must be 2, got {spatial_dims}.")
         self.encoder = build_encoder(encoder, in_channels, drop_path)
         self.decoder = build_decoder(
-            decoder, self.encoder.out_channels, out_channels, channels=decoder_channels, dropout=dropout
+            decoder, self.encoder.out_channels, out_channels, decoder_channels, dropout, decoder_options
         )
         self.align_corners = self.decoder.align_corners
         if pretrained is not None:

@@ -42,12 +42,8 @@ def workflow_of(kind: str, bundle: str, *configs: str, **overrides: Any) -> Conf
 def command(run_id: str, bundle: str, *configs: str, **overrides: Any) -> list[str]:
     """The arguments after `python -m`."""
     options = {"config_file": str(config_files(bundle, *configs)), "bundle_root": BUNDLES / bundle, **overrides}
-    return [
-        "monai.bundle",
-        "run",
-        run_id,
-        *(part for key, value in options.items() for part in (f"--{key}", str(value))),
-    ]
+    pairs = [(f"--{key}", str(value)) for key, value in options.items()]
+    return ["monai.bundle", "run", run_id, *(part for pair in pairs for part in pair)]
 
 
 def environment() -> dict[str, str]:

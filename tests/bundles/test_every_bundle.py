@@ -44,12 +44,7 @@ def test_properties(name: str, kind: str, tmp_path: Path) -> None:
     workflow = workflow_of(kind, name, kind, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
     workflow.parser.parse(reset=True)
     workflow._is_initialized = True  # the checks of `initialize` want data and weights; the properties do not
-    missing = [
-        key
-        for key, value in workflow.properties.items()
-        if value["required"] and workflow._get_prop_id(key, value) is None
-    ]
-    assert missing == []
+    assert workflow.check_properties() == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,22 +61,19 @@ def test_network_takes_and_gives_what_the_metadata_say(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_metadata(name: str) -> None:
     metadata = json.loads((BUNDLES / name / "configs" / "metadata.json").read_text())
-    text = {"type": "string", "minLength": 1}
+    required = ["version", "name", "task", "description", "authors", "copyright", "data_source", "intended_use"]
     versions = {"type": "object", "minProperties": 1, "additionalProperties": {"pattern": r"^\d+\.\d+"}}
     jsonschema.validate(
         metadata,
         {
             "properties": {
-                **dict.fromkeys(
-                    ("name", "task", "description", "authors", "copyright", "data_source", "intended_use", "schema"),
-                    text,
-                ),
-                **dict.fromkeys(("monai_version", "pytorch_version", "numpy_version"), {"pattern": r"^\d+\.\d+\.\d+$"}),
+                **{key: {"type": "string", "minLength": 1} for key in required},
+                **{f"{key}_version": {"pattern": r"^\d+\.\d+\.\d+$"} for key in ("monai", "pytorch", "numpy")},
                 "required_packages_version": versions,
                 "changelog": {"type": "object", "required": [metadata["version"]]},
                 "network_data_format": {"required": ["inputs", "outputs"]},
             },
-            "required": ["version", "name", "task", "description", "authors", "copyright", "required_packages_version"],
+            "required": [*required, "schema", "required_packages_version"],
         },
     )
     outputs = metadata["network_data_format"]["outputs"]

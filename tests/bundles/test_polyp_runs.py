@@ -142,15 +142,9 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
     (data / "images" / f"{stems[1]}.png").write_text("broken")
     for file in data.glob("*.txt"):
         file.unlink()
+    folders = {"dataset_dir": str(data), "output_dir": str(tmp_path / "o"), "ckpt_dir": str(tmp_path / "c")}
     with pytest.raises(Exception, match="evaluate") as error:
-        run_here(
-            "training",
-            BUNDLE,
-            *SMALL,
-            dataset_dir=str(data),
-            output_dir=str(tmp_path / "o"),
-            ckpt_dir=str(tmp_path / "c"),
-        )
+        run_here("training", BUNDLE, *SMALL, **folders)
     cause = error.value.__cause__
     assert isinstance(cause, InputError)
     assert stems[0] in str(cause)

@@ -91,7 +91,7 @@ def test_a_line_per_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     found = read(tmp_path / "eval" / "table.csv")
     assert_same(found, expected())
     assert list(found["ETIS"]) == ["images", *COLUMNS]
-    assert sorted(p.name for p in (tmp_path / "eval").iterdir()) == ["table.csv", "table.md"]
+    assert sorted(p.name for p in (tmp_path / "eval").iterdir()) == ["images.csv", "table.csv", "table.md"]
 
     markdown = (tmp_path / "eval" / "table.md").read_text().splitlines()
     assert markdown[0] == f"| set | images | {' | '.join(COLUMNS)} |"

@@ -81,7 +81,7 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
 def test_kinds_of_files(tmp_path: Path, mode: str) -> None:
     ramp = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (20, 1))
-    picture = Image.fromarray(ramp.astype(np.uint16) * 16) if mode == "I;16" else Image.fromarray(ramp).convert(mode)
+    picture = Image.fromarray(ramp.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(ramp).convert(mode)
     assert picture.mode == mode
     picture.save(tmp_path / "a.png")
     empty = (slice(0, 0), slice(0, 0))

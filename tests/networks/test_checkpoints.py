@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from medseg.networks import SSFormer
-from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict
+from medseg.networks import PUBLISHED_VARIANTS, SSFormer
+from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict, recognise
 
 
 def small(**kwargs: object) -> SSFormer:
@@ -39,16 +39,28 @@ def test_pretrained_encoder_alone(tmp_path: Path) -> None:
 
 
 def test_published_keys_are_all_explained(parity_dir: Path) -> None:
-    for variant, encoder in (("mit_PLD_b2", "mit_b2"), ("mit_PLD_b4", "mit_b4")):
-        published = json.loads((parity_dir / "variants.json").read_text())[variant]
-        tensors = {f"module.{key}": torch.zeros(shape) for key, shape in published["state_dict"]}
+    everything = json.loads((parity_dir / "variants.json").read_text())
+    for variant, arguments in PUBLISHED_VARIANTS.items():
+        published = everything[variant]
+        tensors = {f"module.{key}": torch.empty(shape, device="meta") for key, shape in published["state_dict"]}
         tensors["module.backbone.total_ops"] = torch.zeros(1)
         conversion = convert_state_dict(tensors)
         with torch.device("meta"):
-            assert conversion.state_dict.keys() == SSFormer(encoder=encoder).state_dict().keys()
+            wanted = SSFormer(**arguments).state_dict()
+        assert {k: v.shape for k, v in conversion.state_dict.items()} == {k: v.shape for k, v in wanted.items()}
         unused = {f"module.{key}" for key in published["unused_params"]}
         assert unused <= conversion.left_behind.keys()
         assert conversion.left_behind.keys() | conversion.renamed.keys() == tensors.keys()
+
+        recognition = recognise(conversion)
+        assert recognition.problems == []
+        found = {
+            **recognition.arguments,
+            "decoder_options": {"fuse": False, **recognition.arguments["decoder_options"]},
+        }
+        wanted_options = {"fuse": False, **arguments.get("decoder_options", {})}
+        assert found["decoder_options"] == wanted_options
+        assert (found["encoder"], found["decoder"]) == (arguments["encoder"], arguments["decoder"])
 
 
 def test_misfits_are_named_and_nothing_changes() -> None:
@@ -69,7 +81,9 @@ def test_misfits_are_named_and_nothing_changes() -> None:
 
 def test_two_keys_of_one_name() -> None:
     with pytest.raises(ValueError, match="would both become"):
-        convert_state_dict({"norm1.weight": torch.zeros(1), "backbone.norm1.weight": torch.zeros(1)})
+        convert_state_dict(
+            {"patch_embed1.norm.bias": torch.zeros(1), "backbone.patch_embed1.norm.bias": torch.zeros(1)}
+        )
 
 
 class _Surprise:
@@ -103,3 +117,19 @@ def test_truncated_empty_and_missing_files(tmp_path: Path) -> None:
             read_state_dict(tmp_path / "part.pt")
     with pytest.raises(FileNotFoundError, match="There is no weight file"):
         read_state_dict(tmp_path / "none.pt")
+
+
+def test_safetensors_files(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    network = small()
+    path = tmp_path / "model.safetensors"
+    safetensors.save_file(network.state_dict(), path)
+    other = small()
+    load_weights(other, path)
+    assert equal(network, other)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"model\.safetensors' cannot be read as a weight file"):
+        read_state_dict(path)
+    safetensors.save_file({}, path)
+    with pytest.raises(ValueError, match="holds no tensors"):
+        read_state_dict(path)

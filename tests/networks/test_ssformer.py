@@ -44,9 +44,9 @@ _SCRIPTED = torch.jit.script(_NETWORK)
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_keeps_its_promises(name: str) -> None:
-    encoder = build_encoder(name).eval()
-    with torch.no_grad():
-        maps = encoder(torch.randn(1, 3, 96, 64))
+    with torch.device("meta"):
+        encoder = build_encoder(name, in_channels=1)
+        maps = encoder(torch.empty(1, 1, 96, 64))
     assert len(maps) == len(encoder.out_channels) == len(encoder.strides)
     for level, channels, stride in zip(maps, encoder.out_channels, encoder.strides, strict=True):
         assert level.shape == (1, channels, 96 // stride, 64 // stride)

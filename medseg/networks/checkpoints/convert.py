@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
-from .rules import LEFT_BEHIND, RENAMES
+from .rules import ANY_FILE, RULE_SETS, RuleSet
 
 __all__ = ["Conversion", "convert_state_dict"]
 
@@ -18,20 +19,23 @@ class Conversion:
     """A renamed state dict and the story of every source key.
 
     Attributes:
+        sources: the rule sets that spoke for the file; empty if none did.
         state_dict: our key -> tensor.
         renamed: source key -> our key.
         left_behind: source key -> why it is not needed.
     """
 
+    sources: list[RuleSet] = field(default_factory=list)
     state_dict: dict[str, Tensor] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     left_behind: dict[str, str] = field(default_factory=dict)
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
-    """Rename the keys of a published SSFormer, or of its encoder alone; keys that are ours already stay as they are.
+    """Rename the keys of any weights that `RULE_SETS` knows; keys that are ours already stay as they are.
 
-    Whether the result fits a network is for a strict load to say, see `load_weights`.
+    Keys that no rule speaks for keep their names too. Whether the result fits a network is for a strict load to say,
+    see `load_weights`.
 
     Args:
         state_dict: key -> tensor, as published.
@@ -39,27 +43,57 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     Raises:
         ValueError: if two source keys get the same name.
     """
-    conversion = Conversion()
-    for key, tensor in state_dict.items():
-        bare = key.removeprefix("module.")
-        reason = next((reason for pattern, reason in LEFT_BEHIND if re.search(pattern, bare)), None)
+    bare = {_rename(key, ANY_FILE): key for key in state_dict}
+    if len(bare) < len(state_dict):
+        raise ValueError("some keys of the weights would both become one, with and without the prefix 'module.'.")
+    rule_sets = [rules for rules in RULE_SETS if _speaks_for(rules, bare)]
+    conversion = Conversion(sources=rule_sets)
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, source in bare.items():
+        reason = _reason_to_leave(key, (ANY_FILE, *rule_sets))
         if reason is not None:
-            conversion.left_behind[key] = reason
+            conversion.left_behind[source] = reason
             continue
-        name = _rename(key)
-        if name in conversion.state_dict:
-            raise ValueError(f"two keys of the weights would both become '{name}', the second is '{key}'.")
-        conversion.state_dict[name] = tensor
-        conversion.renamed[key] = name
+        for rules in rule_sets:
+            key = _rename(key, rules)
+        part = re.search(r"@\d", key)
+        name = re.sub(r"@\d", "", key)
+        pieces = parts.setdefault(name, {})
+        if (place := part.group() if part else "") in pieces:
+            raise ValueError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
+        pieces[place] = state_dict[source]
+        conversion.renamed[source] = name
+    for name, pieces in parts.items():
+        tensors = [pieces[place] for place in sorted(pieces)]
+        tensor = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+        conversion.state_dict[name] = _adjusted(name, tensor, rule_sets)
     return conversion
 
 
-def _rename(key: str) -> str:
-    for pattern, template in RENAMES:
-        match = re.search(pattern, key)
-        if match is None:
-            continue
-        if "{i-1}" in template:
-            template = template.replace("{i-1}", str(int(match.group(1)) - 1))
-        key = key[: match.start()] + match.expand(template) + key[match.end() :]
+def _speaks_for(rules: RuleSet, keys: Iterable[str]) -> bool:
+    if rules.unless is not None and any(re.search(rules.unless, key) for key in keys):
+        return False
+    return any(re.search(rules.telltale, key) for key in keys)
+
+
+def _reason_to_leave(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
+    for rules in rule_sets:
+        for pattern, reason in rules.left_behind:
+            if re.search(pattern, key):
+                return reason
+    return None
+
+
+def _rename(key: str, rules: RuleSet) -> str:
+    for pattern, replacement in rules.renames:
+        key = re.sub(pattern, replacement, key)
+        key = re.sub(r"\{(\d+)-1\}", lambda number: str(int(number[1]) - 1), key)
     return key
+
+
+def _adjusted(name: str, tensor: Tensor, rule_sets: Iterable[RuleSet]) -> Tensor:
+    for rules in rule_sets:
+        for pattern, adjust in rules.adjust:
+            if re.search(pattern, name):
+                tensor = adjust(tensor)
+    return tensor

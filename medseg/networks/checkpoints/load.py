@@ -1,51 +1,17 @@
-"""Read weight files without running code from them, and load them strictly."""
+"""Load weights strictly: nothing missing, nothing left over."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .convert import convert_state_dict
+from .hub import find_weights
+from .read import read_state_dict
 
-__all__ = ["check_fit", "load_pretrained", "load_weights", "read_state_dict"]
-
-# names under which training scripts wrap the weights in their checkpoints
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "network")
-
-
-def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a `.pt` or `.pth` file, unwrapped if a training script wrapped them.
-
-    Args:
-        path: file written by `torch.save`; read with `weights_only=True`, so no code in it is run.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged, holds pickled objects, or holds no tensors by name.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weight file '{path}': check the path, or train a network first.")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"'{path}' holds objects other than tensors, which could run code: save its plain state_dict instead."
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"'{path}' cannot be read as a weight file, it may be truncated: fetch it again.") from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(f"'{path}' holds no state_dict (names and tensors): save `network.state_dict()` to it.")
-    return dict(content)
+__all__ = ["check_fit", "compare", "load_pretrained", "load_weights"]
 
 
 def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
@@ -70,13 +36,14 @@ def load_pretrained(network: nn.Module, weights: str | PathLike[str] | Mapping[s
 
     Args:
         network: a network with an attribute `encoder`; changed in place, only if everything fits.
-        weights: a file or a state dict.
+        weights: a file, a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded unless it has been
+            before, or a state dict.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file, or it cannot be downloaded.
         ValueError: if the file cannot be read or does not fit; the message names the keys.
     """
-    tensors, source = _tensors_of(weights)
+    tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights))
     state_dict = convert_state_dict(tensors).state_dict
     if state_dict and all(key.startswith("encoder.") for key in state_dict):
         own = {f"decoder.{key}": tensor for key, tensor in network.get_submodule("decoder").state_dict().items()}
@@ -96,25 +63,29 @@ def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str 
     Raises:
         ValueError: if a key is missing or left over, or a shape differs; the message names them.
     """
-    wanted = network.state_dict()
-    problems = [
-        *_listed("missing", wanted.keys() - state_dict.keys()),
-        *_listed("left over", state_dict.keys() - wanted.keys()),
-        *_listed(
-            "of another shape",
-            (
-                f"{key} {list(state_dict[key].shape)} instead of {list(tensor.shape)}"
-                for key, tensor in wanted.items()
-                if key in state_dict and state_dict[key].shape != tensor.shape
-            ),
-        ),
-    ]
+    problems = compare(network.state_dict(), state_dict)
     if problems:
         raise ValueError(
             f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
             + "; ".join(problems)
             + "."
         )
+
+
+def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """What keeps `given` from being loaded where `wanted` is, in a few words each; empty if nothing does."""
+    return [
+        *_listed("missing", wanted.keys() - given.keys()),
+        *_listed("left over", given.keys() - wanted.keys()),
+        *_listed(
+            "of another shape",
+            (
+                f"{key} {list(given[key].shape)} instead of {list(tensor.shape)}"
+                for key, tensor in wanted.items()
+                if key in given and given[key].shape != tensor.shape
+            ),
+        ),
+    ]
 
 
 def _tensors_of(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], str]:

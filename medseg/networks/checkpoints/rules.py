@@ -1,32 +1,235 @@
-"""How published key names become ours, as ordered regular expressions, and which keys are left behind."""
+"""How the keys of every kind of weight file become ours, as data.
+
+A `RuleSet` speaks for the files in which some key matches its telltale. The renames are ordered regular expressions,
+each applied to the result of the one before; in a replacement `{\\1-1}` counts the number in group 1 down by one, and
+`@0`, `@1` mark the parts of one tensor of ours, to be concatenated along the first axis.
+"""
 
 from __future__ import annotations
 
-__all__ = ["LEFT_BEHIND", "RENAMES"]
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-# Applied top to bottom, each to the result of the one before. `{i-1}` counts a published 1-based number down.
-RENAMES: tuple[tuple[str, str], ...] = (
-    (r"^module\.", ""),  # DataParallel
-    (r"^backbone\.", "encoder."),
-    (
-        r"^(patch_embed|block|norm)(?=\d)",
-        r"encoder.\1",
-    ),  # an encoder published alone, e.g. SegFormer's mit_b2.pth
-    (r"^encoder\.patch_embed(\d)\.", r"encoder.stages.{i-1}.patch_embed."),
-    (r"^encoder\.block(\d)\.", r"encoder.stages.{i-1}.blocks."),
-    (r"^encoder\.norm(\d)\.", r"encoder.stages.{i-1}.norm."),
-    (r"\.mlp\.dwconv\.dwconv\.", r".mlp.dwconv."),
-    (r"^decode_head\.linear_c(\d)\.proj\.", r"decoder.embed.{i-1}."),
-    (r"^decode_head\.linear_fuse34\.", "decoder.fuse.0."),
-    (r"^decode_head\.linear_fuse2\.", "decoder.fuse.1."),
-    (r"^decode_head\.linear_fuse1\.", "decoder.fuse.2."),
-    (r"^(decoder\.fuse\.\d)\.bn\.", r"\1.norm."),
+import torch
+from torch import Tensor
+
+__all__ = ["ANY_FILE", "RULE_SETS", "RuleSet"]
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules for one kind of encoder or decoder in a file.
+
+    Attributes:
+        name: what a person calls it.
+        telltale: pattern that some key of such a file matches, after those of `ANY_FILE`.
+        unless: pattern that no key of such a file matches.
+        renames: pattern and replacement.
+        left_behind: pattern of source keys that no output of ours depends on, and why they are in the files.
+        adjust: pattern of a name of ours, and what becomes of its tensor.
+        published: whether the file is one of the SSFormer study, whose decoders need the options of
+            `medseg.networks.variants.PUBLISHED_VARIANTS`.
+        decoder_options: options of our decoder that the weights of other files need.
+    """
+
+    name: str
+    telltale: str
+    unless: str | None = None
+    renames: tuple[tuple[str, str], ...] = ()
+    left_behind: tuple[tuple[str, str], ...] = ()
+    adjust: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = ()
+    published: bool = False
+    decoder_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _without_class_slot(table: Tensor) -> Tensor:
+    """PVT's last table of positions starts with the class token, which a map has no place for."""
+    return table[:, 1:]
+
+
+def _twice_if_added(weight: Tensor) -> Tensor:
+    """One published PLD adds maps where the others concatenate: a concatenation with equal halves."""
+    return torch.cat([weight, weight], dim=1) if weight.shape[0] == weight.shape[1] else weight
+
+
+_CLASSIFIER = (r"^(backbone\.)?(head|norm)\.", "the ImageNet classifier")
+_CLASS_TOKEN = (r"(^|\.)cls_token$", "the class token of the ImageNet classifier")
+_DWCONV = (r"\.mlp\.dwconv\.dwconv\.", ".mlp.dwconv.")
+# ConvModule of mmcv
+_FUSE = (
+    (r"^(decoder\.fuse(\.\d)?)\.bn\.", r"\1.norm."),
     (r"^decode_head\.linear_pred\.", "decoder.pred."),
+    (r"^decode_head\.linear_c(\d)\.proj\.", r"decoder.embed.{\1-1}."),
+)
+_NEVER_CALLED = "built by this published decoder and never called"
+
+ANY_FILE = RuleSet(
+    name="any",
+    telltale="",
+    renames=((r"^module\.", ""),),  # DataParallel
+    left_behind=((r"(^|\.)total_(ops|params)$", "counters that a profiler left in the published checkpoints"),),
 )
 
-# Published keys that no output depends on, with the reason each is in the files.
-LEFT_BEHIND: tuple[tuple[str, str], ...] = (
-    (r"(^|\.)total_(ops|params)$", "counters that a profiler left in the published checkpoints"),
-    (r"^decode_head\.linear_fuse\.", "built by the published PLD decoder and never called"),
-    (r"^(backbone\.|encoder\.)?head\.", "the ImageNet classifier"),
+RULE_SETS: tuple[RuleSet, ...] = (
+    RuleSet(name="medseg", telltale=r"^(encoder\.stages|decoder)\."),
+    RuleSet(
+        name="encoder as published for SegFormer, PVT, SimViT and Shunted",
+        telltale=r"^(backbone\.)?patch_embed1\.",
+        renames=(
+            (r"^backbone\.", "encoder."),
+            (r"^(patch_embed|pos_embed|block|norm)(?=\d)", r"encoder.\1"),
+            (r"^encoder\.patch_embed(\d)\.", r"encoder.stages.{\1-1}.patch_embed."),
+            (r"^encoder\.pos_embed(\d)$", r"encoder.stages.{\1-1}.patch_embed.pos_embed"),
+            (r"^encoder\.block(\d)\.", r"encoder.stages.{\1-1}.blocks."),
+            (r"^encoder\.norm(\d)\.", r"encoder.stages.{\1-1}.norm."),
+            _DWCONV,
+            (r"\.attn\.(q|kv)_proj\.", r".attn.\1."),
+            (r"^(encoder\.stages\.0\.patch_embed)\.conv\.", r"\1.proj."),
+            (r"\.attn\.(sr|norm|kv)(\d)\.", r".attn.\1.{\2-1}."),
+            (r"\.attn\.local_conv(\d)\.", r".attn.local.{\1-1}."),
+            (r"\.attn\.local_conv\.", ".attn.local."),
+        ),
+        left_behind=(_CLASSIFIER, _CLASS_TOKEN),
+        adjust=((r"^encoder\.stages\.3\.patch_embed\.pos_embed$", _without_class_slot),),
+    ),
+    RuleSet(
+        name="encoder as published for CvT",
+        telltale=r"^(backbone\.)?stage0\.",
+        renames=(
+            (r"^(backbone\.)?stage(\d)\.", r"encoder.stages.\2."),
+            (r"\.attn\.conv_proj_([qkv])\.conv\.", r".attn.conv_\1.0."),
+            (r"\.attn\.conv_proj_([qkv])\.bn\.", r".attn.conv_\1.1."),
+            (r"\.attn\.proj_([qkv])\.", r".attn.\1."),
+        ),
+        left_behind=(_CLASSIFIER, _CLASS_TOKEN),
+    ),
+    RuleSet(
+        name="encoder of Hugging Face's SegFormer",
+        telltale=r"^(segformer\.)?encoder\.patch_embeddings\.0\.",
+        renames=(
+            (r"^segformer\.", ""),
+            (r"^encoder\.patch_embeddings\.(\d)\.layer_norm\.", r"encoder.stages.\1.patch_embed.norm."),
+            (r"^encoder\.patch_embeddings\.(\d)\.", r"encoder.stages.\1.patch_embed."),
+            (r"^encoder\.block\.(\d)\.", r"encoder.stages.\1.blocks."),
+            (r"^encoder\.layer_norm\.(\d)\.", r"encoder.stages.\1.norm."),
+            (r"\.layer_norm_(\d)\.", r".norm\1."),
+            (r"\.attention\.self\.query\.", ".attn.q."),
+            (r"\.attention\.self\.key\.", ".attn.kv@0."),
+            (r"\.attention\.self\.value\.", ".attn.kv@1."),
+            (r"\.attention\.self\.layer_norm\.", ".attn.norm."),
+            (r"\.attention\.self\.sr\.", ".attn.sr."),
+            (r"\.attention\.output\.dense\.", ".attn.proj."),
+            (r"\.mlp\.dense(\d)\.", r".mlp.fc\1."),
+            _DWCONV,
+        ),
+        left_behind=((r"^classifier\.", "the ImageNet classifier"),),
+    ),
+    RuleSet(
+        name="encoder of Hugging Face's SegFormer as transformers 5 holds it in memory",
+        telltale=r"^(segformer\.)?stages\.0\.patch_embeddings\.",
+        renames=(
+            (r"^(segformer\.)?stages\.", "encoder.stages."),
+            (r"^(encoder\.stages\.\d)\.layer_norm\.", r"\1.norm."),
+            (r"\.patch_embeddings\.proj\.", ".patch_embed.proj."),
+            (r"\.patch_embeddings\.layer_norm\.", ".patch_embed.norm."),
+            (r"\.layernorm_before\.", ".norm1."),
+            (r"\.layernorm_after\.", ".norm2."),
+            (r"\.attention\.q_proj\.", ".attn.q."),
+            (r"\.attention\.k_proj\.", ".attn.kv@0."),
+            (r"\.attention\.v_proj\.", ".attn.kv@1."),
+            (r"\.attention\.o_proj\.", ".attn.proj."),
+            (r"\.attention\.sequence_reduction\.sequence_reduction\.", ".attn.sr."),
+            (r"\.attention\.sequence_reduction\.layer_norm\.", ".attn.norm."),
+            _DWCONV,
+        ),
+        left_behind=((r"^classifier\.", "the ImageNet classifier"),),
+    ),
+    RuleSet(
+        name="decoder of Hugging Face's SegFormer",
+        decoder_options={"align_corners": False},
+        telltale=r"^decode_head\.linear_(c|projections)\.0\.",
+        renames=(
+            (r"^decode_head\.linear_(c|projections)\.(\d)\.proj\.", r"decoder.embed.\2."),
+            (r"^decode_head\.linear_fuse\.", "decoder.fuse.conv."),
+            (r"^decode_head\.batch_norm\.", "decoder.fuse.norm."),
+            (r"^decode_head\.classifier\.", "decoder.pred."),
+        ),
+    ),
+    RuleSet(
+        name="encoder of timm's PVT v2",
+        telltale=r"^patch_embed\.proj\.",
+        renames=(
+            (r"^patch_embed\.", "encoder.stages.0.patch_embed."),
+            # `stages_0` where timm gives feature maps
+            (r"^stages[._](\d)\.downsample\.", r"encoder.stages.\1.patch_embed."),
+            (r"^stages[._](\d)\.", r"encoder.stages.\1."),
+        ),
+        left_behind=(_CLASSIFIER,),
+    ),
+    RuleSet(
+        name="published PLD decoder on four levels",
+        published=True,
+        telltale=r"^decode_head\.linear_c4\.proj\.2\.",
+        renames=(
+            (r"^decode_head\.linear_fuse34\.", "decoder.fuse.0."),
+            (r"^decode_head\.linear_fuse2\.", "decoder.fuse.1."),
+            (r"^decode_head\.linear_fuse1\.", "decoder.fuse.2."),
+            *_FUSE,
+        ),
+        left_behind=((r"^decode_head\.linear_fuse\.", _NEVER_CALLED),),
+        adjust=((r"^decoder\.fuse\.\d\.conv\.weight$", _twice_if_added),),
+    ),
+    RuleSet(
+        name="published PLD decoder on three levels",
+        published=True,
+        telltale=r"^decode_head\.linear_c1\.proj\.2\.",
+        unless=r"^decode_head\.linear_c4\.",
+        renames=(
+            (r"^decode_head\.linear_fuse2\.", "decoder.fuse.0."),
+            (r"^decode_head\.linear_fuse1\.", "decoder.fuse.1."),
+            *_FUSE,
+        ),
+        left_behind=((r"^decode_head\.linear_fuse(34)?\.", _NEVER_CALLED),),
+    ),
+    RuleSet(
+        name="published SD or MLA decoder",
+        published=True,
+        telltale=r"^decode_head\.linear_c1\.proj\.(weight|1\.running_mean)$",
+        renames=((r"^decode_head\.linear_fuse\.", "decoder.fuse."), *_FUSE),
+        left_behind=((r"^decode_head\.linear_fuse(34|2|1)\.", _NEVER_CALLED),),
+    ),
+    RuleSet(
+        name="published PUP decoder",
+        published=True,
+        telltale=r"^decode_head\.conv_0\.",
+        renames=(
+            (r"^decode_head\.conv_4\.", "decoder.pred."),
+            (r"^decode_head\.conv_(\d)\.", r"decoder.convs.\1.0."),
+            (r"^decode_head\.syncbn_fc_(\d)\.", r"decoder.convs.\1.1."),
+        ),
+        left_behind=((r"^decode_head\.linear_pred\.", _NEVER_CALLED),),
+    ),
+    RuleSet(
+        name="published PPD decoder",
+        published=True,
+        telltale=r"^CFM\.",
+        renames=(
+            (r"^Translayer2_0\.", "decoder.embed.0."),
+            (r"^Translayer(\d)_1\.", r"decoder.embed.{\1-1}."),
+            (r"^CFM\.conv_upsample(\d)\.", r"decoder.fusion.up.{\1-1}."),
+            (r"^CFM\.conv_concat2\.", "decoder.fusion.merge.0."),
+            (r"^CFM\.conv_concat3\.", "decoder.fusion.merge.1."),
+            (r"^CFM\.conv4\.", "decoder.fusion.out."),
+            (r"^ca\.", "decoder.channel_attention."),
+            (r"^sa\.conv1\.", "decoder.spatial_attention.conv."),
+            (r"^SAM\.conv_(state|proj|extend)\.", r"decoder.aggregation.\1."),
+            (r"^SAM\.gcn\.conv1\.", "decoder.aggregation.mix_nodes."),
+            (r"^SAM\.gcn\.conv2\.", "decoder.aggregation.mix_state."),
+            (r"^out_CFM\.", "decoder.pred_fusion."),
+            (r"^out_SAM\.", "decoder.pred_aggregation."),
+            (r"^(decoder\.(embed|fusion)\..*)\.conv\.", r"\1.0."),
+            (r"^(decoder\.(embed|fusion)\..*)\.bn\.", r"\1.1."),
+        ),
+    ),
 )

@@ -16,7 +16,8 @@ class Decoder(nn.Module):
         align_corners: corner convention in which the logits must be resized to the image.
     """
 
-    align_corners: bool = False
+    # without annotation: TorchScript cannot read a postponed one
+    align_corners = False
 
     def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
         """Maps, fine to coarse, to logits `[B, out_channels, h, w]` at the decoder's own stride.

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from .cvt import ConvolutionalVisionTransformer
 from .mit import MixTransformer
+from .pvt import PyramidVisionTransformer
 from .pyramid import PyramidEncoder
+from .shunted import ShuntedTransformer
+from .simvit import SimVisionTransformer
 
-__all__ = ["ENCODERS", "MixTransformer", "PyramidEncoder", "build_encoder"]
+__all__ = [
+    "ENCODERS",
+    "ConvolutionalVisionTransformer",
+    "MixTransformer",
+    "PyramidEncoder",
+    "PyramidVisionTransformer",
+    "ShuntedTransformer",
+    "SimVisionTransformer",
+    "build_encoder",
+]
+
+_PVT_V2 = partial(MixTransformer, mlp_ratios=(8, 8, 4, 4))
 
 ENCODERS: dict[str, Callable[..., PyramidEncoder]] = {
     "mit_b0": partial(MixTransformer, channels=(32, 64, 160, 256), depths=(2, 2, 2, 2)),
@@ -17,20 +32,41 @@ ENCODERS: dict[str, Callable[..., PyramidEncoder]] = {
     "mit_b3": partial(MixTransformer, depths=(3, 4, 18, 3)),
     "mit_b4": partial(MixTransformer, depths=(3, 8, 27, 3)),
     "mit_b5": partial(MixTransformer, depths=(3, 6, 40, 3)),
+    "pvt_tiny": partial(PyramidVisionTransformer, depths=(2, 2, 2, 2)),
+    "pvt_small": partial(PyramidVisionTransformer, depths=(3, 4, 6, 3)),
+    "pvt_medium": partial(PyramidVisionTransformer, depths=(3, 4, 18, 3)),
+    "pvt_large": partial(PyramidVisionTransformer, depths=(3, 8, 27, 3)),
+    "pvt_v2_b0": partial(_PVT_V2, channels=(32, 64, 160, 256), depths=(2, 2, 2, 2)),
+    "pvt_v2_b1": partial(_PVT_V2, depths=(2, 2, 2, 2)),
+    "pvt_v2_b2": partial(_PVT_V2, depths=(3, 4, 6, 3)),
+    "pvt_v2_b3": partial(_PVT_V2, depths=(3, 4, 18, 3)),
+    "pvt_v2_b4": partial(_PVT_V2, depths=(3, 8, 27, 3)),
+    # with these ratios PVT v2 b5 and MiT-b5 are one network
+    "pvt_v2_b5": partial(MixTransformer, depths=(3, 6, 40, 3)),
+    "cvt_13": partial(ConvolutionalVisionTransformer, depths=(1, 2, 10)),
+    "cvt_21": partial(ConvolutionalVisionTransformer, depths=(1, 4, 16)),
+    "simvit_tiny": partial(SimVisionTransformer, depths=(2, 4, 3, 2)),
+    "simvit_small": partial(SimVisionTransformer, depths=(3, 6, 13, 3)),
+    "shunted_tiny": partial(ShuntedTransformer, depths=(1, 2, 4, 1), stem_convs=0),
+    "shunted_small": partial(ShuntedTransformer, depths=(2, 4, 12, 1), stem_convs=1),
+    "shunted_base": partial(ShuntedTransformer, depths=(3, 4, 24, 2), stem_convs=2),
 }
 
 
-def build_encoder(name: str, in_channels: int = 3, drop_path: float = 0.1) -> PyramidEncoder:
+def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = None) -> PyramidEncoder:
     """The encoder called `name`, randomly initialised.
 
     Args:
         name: a key of `ENCODERS`.
         in_channels: channels of the image.
-        drop_path: stochastic depth of the last block.
+        drop_path: stochastic depth of the last block; `None` for the published rate, 0.1 in MiT, PVT and CvT, 0 in
+            SimViT and Shunted.
 
     Raises:
         ValueError: if there is no encoder of that name.
     """
     if name not in ENCODERS:
         raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got '{name}'.")
+    if drop_path is None:
+        return ENCODERS[name](in_channels=in_channels)
     return ENCODERS[name](in_channels=in_channels, drop_path=drop_path)

@@ -1,8 +1,9 @@
-"""MiT, the Mix Transformer of SegFormer.
+"""MiT, the Mix Transformer of SegFormer, and PVT v2, which is the same network with wider Mix-FFNs.
 
-Paper: Xie et al., SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers, NeurIPS 2021,
-https://arxiv.org/abs/2105.15203, section 3.1 and table 6. Written from the paper; the ImageNet weights that NVIDIA
-published for it are for non-commercial use.
+Papers: Xie et al., SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers, NeurIPS 2021,
+https://arxiv.org/abs/2105.15203, section 3.1 and table 6; Wang et al., PVT v2: Improved Baselines with Pyramid Vision
+Transformer, CVMJ 2022, https://arxiv.org/abs/2106.13797, table 1. Written from the papers; the ImageNet weights that
+NVIDIA published for MiT are for non-commercial use, those of PVT v2 are under Apache-2.0.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..layers import MixFeedForward, PatchEmbed, SpatialReductionAttention
-from .pyramid import Block, PyramidEncoder, Stage, drop_path_rates
+from ..layers import MixFeedForward, OverlapPatchEmbed, SpatialReductionAttention
+from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
 
 __all__ = ["MixTransformer"]
 
@@ -41,28 +42,21 @@ class MixTransformer(PyramidEncoder):
         drop_path: float = 0.1,
     ) -> None:
         rates = drop_path_rates(drop_path, depths)
-        stages = []
-        for i, width in enumerate(channels):
-            first = i == 0
-            stages.append(
-                Stage(
-                    PatchEmbed(
-                        in_channels if first else channels[i - 1],
+        incoming = (in_channels, *channels)
+        stages = [
+            Stage(
+                OverlapPatchEmbed(incoming[i], width, stride=4 if i == 0 else 2),
+                [
+                    Block(
                         width,
-                        kernel_size=7 if first else 3,
-                        stride=4 if first else 2,
-                        padding=3 if first else 1,
-                    ),
-                    [
-                        Block(
-                            width,
-                            SpatialReductionAttention(width, num_heads[i], reductions[i]),
-                            MixFeedForward(width, mlp_ratios[i] * width),
-                            rate,
-                        )
-                        for rate in rates[i]
-                    ],
-                    nn.LayerNorm(width, eps=1e-6),
-                )
+                        SpatialReductionAttention(width, num_heads[i], reductions[i]),
+                        MixFeedForward(width, mlp_ratios[i] * width),
+                        rate,
+                    )
+                    for rate in rates[i]
+                ],
+                nn.LayerNorm(width, eps=1e-6),
             )
-        super().__init__(stages, out_channels=channels, strides=(4, 8, 16, 32))
+            for i, width in enumerate(channels)
+        ]
+        super().__init__(stages, out_channels=channels, strides=STRIDES)

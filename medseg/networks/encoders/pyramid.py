@@ -11,7 +11,10 @@ from torch import nn
 
 from ..layers import to_map
 
-__all__ = ["Block", "PyramidEncoder", "Stage", "drop_path_rates", "init_transformer_weights"]
+__all__ = ["STRIDES", "Block", "PyramidEncoder", "Stage", "drop_path_rates", "init_transformer_weights"]
+
+# size of the image over the size of each level's map, in all families
+STRIDES = (4, 8, 16, 32)
 
 
 class Block(nn.Module):

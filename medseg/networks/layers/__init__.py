@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from .attention import SpatialReductionAttention
-from .fusion import ResizeConcatConv, resize
-from .mix_feed_forward import MixFeedForward
-from .patch_embed import PatchEmbed
+from .attention import SpatialReductionAttention, attend, check_heads
+from .conv import conv_norm
+from .feed_forward import FeedForward, MixFeedForward
+from .fusion import ResizeConcat, ResizeConcatConv, resize
+from .patch_embed import OverlapPatchEmbed, PatchEmbed
 from .tokens import to_map, to_tokens
 
 __all__ = [
+    "FeedForward",
     "MixFeedForward",
+    "OverlapPatchEmbed",
     "PatchEmbed",
+    "ResizeConcat",
     "ResizeConcatConv",
     "SpatialReductionAttention",
+    "attend",
+    "check_heads",
+    "conv_norm",
     "resize",
     "to_map",
     "to_tokens",

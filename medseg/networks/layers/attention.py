@@ -6,7 +6,34 @@ from torch import nn
 
 from .tokens import to_map, to_tokens
 
-__all__ = ["SpatialReductionAttention"]
+__all__ = ["SpatialReductionAttention", "attend", "check_heads"]
+
+
+def check_heads(channels: int, num_heads: int) -> None:
+    """Raise a ValueError unless `num_heads` divides `channels`."""
+    if channels % num_heads:
+        raise ValueError(f"num_heads must divide channels, got {num_heads} heads for {channels} channels.")
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, num_heads: int, scale: float | None = None
+) -> torch.Tensor:
+    """Multi-head scaled dot-product attention on tokens.
+
+    Args:
+        q: queries `[B, N, C]`.
+        k: keys `[B, M, C]`.
+        v: values `[B, M, C]`.
+        num_heads: number of heads; divides `C`.
+        scale: factor of the scores; `None` for `1 / sqrt(C / num_heads)`.
+
+    Returns:
+        `[B, N, C]`, heads side by side.
+    """
+    q = q.unflatten(2, (num_heads, -1)).transpose(1, 2)  # [B, heads, N, C / heads]
+    k = k.unflatten(2, (num_heads, -1)).transpose(1, 2)
+    v = v.unflatten(2, (num_heads, -1)).transpose(1, 2)
+    return F.scaled_dot_product_attention(q, k, v, scale=scale).transpose(1, 2).flatten(2)
 
 
 class SpatialReductionAttention(nn.Module):
@@ -24,10 +51,9 @@ class SpatialReductionAttention(nn.Module):
         ValueError: if `num_heads` does not divide `channels`.
     """
 
-    def __init__(self, channels: int, num_heads: int, reduction: int) -> None:
+    def __init__(self, channels: int, num_heads: int, reduction: int = 1) -> None:
         super().__init__()
-        if channels % num_heads:
-            raise ValueError(f"num_heads must divide channels, got {num_heads} heads for {channels} channels.")
+        check_heads(channels, num_heads)
         self.num_heads = num_heads
         self.reduction = reduction
         self.q = nn.Linear(channels, channels)
@@ -40,10 +66,8 @@ class SpatialReductionAttention(nn.Module):
 
     def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
-        q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # [B, heads, N, C / heads]
         context = x
         if self.reduction > 1:
             context = self.norm(to_tokens(self.sr(to_map(x, height, width))))
-        k, v = self.kv(context).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return self.proj(x)
+        k, v = self.kv(context).chunk(2, dim=2)
+        return self.proj(attend(self.q(x), k, v, self.num_heads))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["ResizeConcatConv", "resize"]
+__all__ = ["ResizeConcat", "ResizeConcatConv", "resize"]
 
 
 def resize(x: torch.Tensor, height: int, width: int, align_corners: bool = False) -> torch.Tensor:
@@ -12,6 +12,25 @@ def resize(x: torch.Tensor, height: int, width: int, align_corners: bool = False
     if x.shape[2] == height and x.shape[3] == width:
         return x
     return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=align_corners)
+
+
+class ResizeConcat(nn.Module):
+    """Resize maps to one size and concatenate them.
+
+    Args:
+        align_corners: corner convention of the bilinear resize.
+    """
+
+    def __init__(self, align_corners: bool = False) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+
+    def forward(self, maps: list[torch.Tensor], height: int, width: int) -> torch.Tensor:
+        """Maps `[B, C_i, h_i, w_i]` in the order of the concatenation to `[B, sum(C_i), height, width]`."""
+        resized: list[torch.Tensor] = []
+        for x in maps:
+            resized.append(resize(x, height, width, self.align_corners))
+        return torch.cat(resized, dim=1)
 
 
 class ResizeConcatConv(nn.Module):

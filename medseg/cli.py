@@ -1,0 +1,112 @@
+"""The command line, `python -m medseg` or `medseg`: one function per command, each a thin layer over the package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .networks.checkpoints import Conversion, Recognition
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the command line without the program; that of this process if None.
+
+    Returns:
+        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error.
+    """
+    parser = argparse.ArgumentParser(prog="medseg", description="SSFormer and MS-Former for medical images.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in _COMMANDS:
+        add(commands)
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    return 0
+
+
+def _add_convert(commands: Any) -> None:
+    parser = commands.add_parser(
+        "convert", help="turn published weights of an SSFormer, or of its encoder, into a bundle's model.pt"
+    )
+    parser.add_argument("source", metavar="SRC", help="weight file, or a name that can be downloaded, as pvt_v2_b2")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="file to write, as models/model.pt")
+    parser.add_argument("--encoder-only", action="store_true", help="leave a decoder in the file behind")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if there is one")
+    parser.set_defaults(run=_convert)
+
+
+def _convert(given: argparse.Namespace) -> None:
+    import torch
+
+    from .handlers.atomic import replace_when_done
+    from .networks.checkpoints import convert_file, find_weights
+
+    if given.to.exists() and not given.overwrite:
+        raise FileExistsError(f"'{given.to}' exists already: move it, or pass --overwrite.")
+    path = find_weights(given.source)
+    conversion, recognition = convert_file(path, given.encoder_only)
+    _tell(path, conversion, recognition)
+    with replace_when_done(given.to) as temporary:
+        torch.save(conversion.state_dict, temporary)
+    sys.stdout.write(f"written: {given.to}\n{_advice(given.to, recognition)}\n")
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = commands.add_parser("inspect", help="tell what a weight file holds and what `convert` would make of it")
+    parser.add_argument("source", metavar="SRC", help="weight file, or a name that can be downloaded, as pvt_v2_b2")
+    parser.add_argument("--encoder-only", action="store_true", help="leave a decoder in the file behind")
+    parser.set_defaults(run=_inspect)
+
+
+def _inspect(given: argparse.Namespace) -> None:
+    from .networks.checkpoints import convert_file, find_weights
+
+    path = find_weights(given.source)
+    _tell(path, *convert_file(path, given.encoder_only))
+
+
+def _tell(path: Path, conversion: Conversion, recognition: Recognition) -> None:
+    """Print the account of a conversion; raise a ValueError if something in it is unexplained."""
+    network = ", ".join(f"{name} {value}" for name, value in recognition.arguments.items())
+    lines = [
+        f"source: {path}",
+        f"kind: {' and '.join(source.name for source in conversion.sources)}",
+        f"network: {network}" + ("" if "decoder" in recognition.arguments else " (the encoder alone)"),
+        f"mapped: {len(conversion.renamed)} keys",
+        f"ignored by rule: {len(conversion.left_behind)} keys",
+        *(f"  {count} {reason}" for reason, count in Counter(conversion.left_behind.values()).items()),
+        *(recognition.problems or ["missing or left over: none"]),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if recognition.problems:
+        raise ValueError(
+            f"'{path}' does not explain itself as {recognition.arguments['encoder']} in full, "
+            f"nothing was written: {'; '.join(recognition.problems)}."
+        )
+
+
+def _advice(path: Path, recognition: Recognition) -> str:
+    """What to add to a bundle's command line."""
+    arguments = recognition.arguments
+    if "decoder" not in arguments:
+        return f"to train from it: --encoder {arguments['encoder']} --pretrained {path}"
+    names = ("encoder", "decoder", "decoder_channels")
+    advice = "to use it: " + " ".join(f"--{name} {arguments[name]}" for name in names)
+    options = arguments["decoder_options"]
+    return advice + (f' --network_def::decoder_options "{options}"' if options else "")
+
+
+_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect)

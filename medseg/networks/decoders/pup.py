@@ -1,0 +1,61 @@
+"""PUP, progressive upsampling of the coarsest level.
+
+Paper: Zheng et al., Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with Transformers
+(SETR), CVPR 2021, https://arxiv.org/abs/2012.15840, section 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..layers import conv_norm, resize
+from .decoder import Decoder
+
+__all__ = ["ProgressiveUpsamplingDecoder"]
+
+
+class ProgressiveUpsamplingDecoder(Decoder):
+    """Four 3 x 3 convolutions on the coarsest level, each followed by a resize to twice the size, the last after the
+    prediction.
+
+    Args:
+        in_channels: channels of the encoder's maps, fine to coarse; only the last is used.
+        out_channels: channels of the logits.
+        channels: width of the decoder.
+        dropout: probability with which an activation is dropped before the last convolution.
+        square: make every map as high as it is wide. A fault of the published code, which is harmless for square
+            images and bends others; only for weights that were trained so.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        channels: int = 256,
+        dropout: float = 0.1,
+        square: bool = False,
+    ) -> None:
+        super().__init__()
+        self.square = square
+        self.convs = nn.ModuleList(
+            nn.Sequential(
+                *conv_norm(in_channels[-1] if i == 0 else channels, channels, 3, bias=True), nn.ReLU(inplace=True)
+            )
+            for i in range(4)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.pred = nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Maps, fine to coarse, to one map of logits `[B, out_channels, 16 h, 16 w]` for a coarsest of `h` x `w`."""
+        x = maps[-1]
+        last = len(self.convs) - 1
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            if i == last:
+                x = self.pred(self.dropout(x))
+            x = resize(x, 2 * (x.shape[3] if self.square else x.shape[2]), 2 * x.shape[3])
+        return [x]

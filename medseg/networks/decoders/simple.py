@@ -1,0 +1,53 @@
+"""SD, the simple decoder: the all-MLP head of SegFormer.
+
+Paper: Xie et al., SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers, NeurIPS 2021,
+https://arxiv.org/abs/2105.15203, section 3.2, equation 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..layers import ResizeConcatConv, to_map, to_tokens
+from .align import AlignedDecoder
+
+__all__ = ["PixelLinear", "SimpleDecoder"]
+
+
+class PixelLinear(nn.Linear):
+    """A linear layer on each pixel: `[B, in_features, H, W]` to `[B, out_features, H, W]`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2], x.shape[3]
+        return to_map(nn.functional.linear(to_tokens(x), self.weight, self.bias), height, width)
+
+
+class SimpleDecoder(AlignedDecoder):
+    """A linear layer on each level, all levels at the finest size, one 1 x 1 convolution over all, prediction.
+
+    Args:
+        in_channels: channels of the encoder's maps, fine to coarse.
+        out_channels: channels of the logits.
+        channels: width of the decoder.
+        dropout: probability with which an activation is dropped before the last convolution.
+        align_corners: corner convention in which the logits must be resized to the image.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        channels: int = 768,
+        dropout: float = 0.1,
+        align_corners: bool = True,
+    ) -> None:
+        super().__init__(
+            embed=(PixelLinear(level, channels) for level in in_channels),
+            fuse=ResizeConcatConv(channels, len(in_channels), channels),
+            pred=nn.Conv2d(channels, out_channels, 1),
+            dropout=dropout,
+            align_corners=align_corners,
+        )

@@ -1,0 +1,98 @@
+"""CvT, the Convolutional vision Transformer.
+
+Paper: Wu et al., CvT: Introducing Convolutions to Vision Transformers, ICCV 2021, https://arxiv.org/abs/2103.15808,
+sections 3.1 and 3.2 and table 2. Written from the paper, without the class token; the published weights are under MIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..layers import FeedForward, OverlapPatchEmbed, attend, check_heads, conv_norm, to_map, to_tokens
+from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+
+__all__ = ["ConvolutionalAttention", "ConvolutionalVisionTransformer"]
+
+
+class ConvolutionalAttention(nn.Module):
+    """Attention whose queries, keys and values each pass a depth-wise 3 x 3 convolution and batch norm first.
+
+    Keys and values are taken at every second pixel. The scores are scaled by the full width, not by that of a head,
+    as published.
+
+    Args:
+        channels: width of the tokens.
+        num_heads: number of attention heads; divides `channels`.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        check_heads(channels, num_heads)
+        self.num_heads = num_heads
+        self.scale = channels**-0.5
+        self.conv_q = nn.Sequential(*conv_norm(channels, channels, 3, groups=channels))
+        self.conv_k = nn.Sequential(*conv_norm(channels, channels, 3, stride=2, groups=channels))
+        self.conv_v = nn.Sequential(*conv_norm(channels, channels, 3, stride=2, groups=channels))
+        self.q = nn.Linear(channels, channels)
+        self.k = nn.Linear(channels, channels)
+        self.v = nn.Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        x = to_map(x, height, width)
+        q = self.q(to_tokens(self.conv_q(x)))
+        k = self.k(to_tokens(self.conv_k(x)))
+        v = self.v(to_tokens(self.conv_v(x)))
+        return self.proj(attend(q, k, v, self.num_heads, self.scale))
+
+
+class ConvolutionalVisionTransformer(PyramidEncoder):
+    """Three stages of overlapping patch embedding and blocks of convolutional attention, without a stage norm.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of each stage.
+        depths: number of blocks of each stage.
+        num_heads: attention heads of each stage.
+        mlp_ratio: width of the feed-forward layers over the width of the stage.
+        drop_path: stochastic depth of the last block; grows linearly from 0 at the first of the last stage, 0 before.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        channels: Sequence[int] = (64, 192, 384),
+        depths: Sequence[int] = (1, 4, 16),
+        num_heads: Sequence[int] = (1, 3, 6),
+        mlp_ratio: int = 4,
+        drop_path: float = 0.1,
+    ) -> None:
+        rates = [[0.0] * depth for depth in depths[:-1]] + drop_path_rates(drop_path, depths[-1:])
+        incoming = (in_channels, *channels)
+        stages = [
+            Stage(
+                # the first padding is one pixel short of symmetric, as published
+                OverlapPatchEmbed(incoming[i], width, stride=4, padding=2)
+                if i == 0
+                else OverlapPatchEmbed(incoming[i], width, stride=2),
+                [
+                    Block(
+                        width,
+                        ConvolutionalAttention(width, num_heads[i]),
+                        FeedForward(width, mlp_ratio * width),
+                        rate,
+                        norm_eps=1e-5,
+                    )
+                    for rate in rates[i]
+                ],
+            )
+            for i, width in enumerate(channels)
+        ]
+        super().__init__(stages, out_channels=channels, strides=STRIDES[:3])

@@ -1,0 +1,152 @@
+"""The Shunted Transformer: half of the heads look at coarse keys, half at finer ones.
+
+Paper: Ren et al., Shunted Self-Attention via Multi-Scale Token Aggregation, CVPR 2022,
+https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..layers import MixFeedForward, OverlapPatchEmbed, PatchEmbed, attend, check_heads, conv_norm, to_map, to_tokens
+from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+
+__all__ = ["ConvStem", "LocalAttention", "ShuntedAttention", "ShuntedTransformer"]
+
+
+class ConvStem(PatchEmbed):
+    """First patch embedding: 7 x 7 convolution of stride 2, `num_convs` 3 x 3 convolutions, 2 x 2 patches.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: channels of the tokens.
+        num_convs: number of 3 x 3 convolutions.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, num_convs: int) -> None:
+        super().__init__(out_channels, out_channels, kernel_size=2, stride=2, padding=0)
+        stem = [*conv_norm(in_channels, out_channels, 7, stride=2), nn.ReLU(inplace=True)]
+        for _ in range(num_convs):
+            stem += [*conv_norm(out_channels, out_channels, 3), nn.ReLU(inplace=True)]
+        self.proj = nn.Sequential(*stem, self.proj)
+
+
+class ShuntedAttention(nn.Module):
+    """Two groups of heads, each with keys and values from a map reduced in its own way.
+
+    The values also pass a 3 x 3 depth-wise convolution, whose result is added to them (equations 1 to 3).
+
+    Args:
+        channels: width of the tokens.
+        num_heads: number of attention heads; even, divides `channels`.
+        reductions: how many times the map is reduced on each side, for each half of the heads.
+
+    Raises:
+        ValueError: if `num_heads` is odd or does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int, reductions: Sequence[int]) -> None:
+        super().__init__()
+        check_heads(channels, num_heads)
+        groups = len(reductions)
+        if num_heads % groups:
+            raise ValueError(f"num_heads must be a multiple of {groups}, the number of reductions, got {num_heads}.")
+        part = channels // groups
+        self.num_groups = groups
+        self.heads_per_group = num_heads // groups
+        self.q = nn.Linear(channels, channels)
+        self.sr = nn.ModuleList(nn.Conv2d(channels, channels, r, r) for r in reductions)
+        self.norm = nn.ModuleList(nn.LayerNorm(channels) for _ in reductions)
+        self.act = nn.GELU()
+        self.kv = nn.ModuleList(nn.Linear(channels, 2 * part) for _ in reductions)
+        self.local = nn.ModuleList(nn.Conv2d(part, part, 3, padding=1, groups=part) for _ in reductions)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        queries = self.q(x).chunk(self.num_groups, dim=2)
+        x = to_map(x, height, width)
+        parts: list[torch.Tensor] = []
+        for i, (sr, norm, kv, local) in enumerate(zip(self.sr, self.norm, self.kv, self.local)):  # noqa: B905 (TorchScript)
+            reduced = sr(x)
+            k, v = kv(self.act(norm(to_tokens(reduced)))).chunk(2, dim=2)
+            v = v + to_tokens(local(to_map(v, reduced.shape[2], reduced.shape[3])))
+            parts.append(attend(queries[i], k, v, self.heads_per_group))
+        return self.proj(torch.cat(parts, dim=2))
+
+
+class LocalAttention(nn.Module):
+    """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage.
+
+    Args:
+        channels: width of the tokens.
+        num_heads: number of attention heads; divides `channels`.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        check_heads(channels, num_heads)
+        self.num_heads = num_heads
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        k, v = self.kv(x).chunk(2, dim=2)
+        local = to_tokens(self.local(to_map(v, height, width)))
+        return self.proj(attend(self.q(x), k, v, self.num_heads) + local)
+
+
+class ShuntedTransformer(PyramidEncoder):
+    """A convolutional stem, then four stages of overlapping patches and blocks of shunted attention.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of each stage.
+        depths: number of blocks of each stage.
+        num_heads: attention heads of each stage.
+        reductions: the coarser of the two reductions, on each side, of each stage but the last.
+        mlp_ratios: width of the detail-specific Mix-FFN over the width of the stage, of each stage.
+        stem_convs: 3 x 3 convolutions in the stem.
+        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        channels: Sequence[int] = (64, 128, 256, 512),
+        depths: Sequence[int] = (2, 4, 12, 1),
+        num_heads: Sequence[int] = (2, 4, 8, 16),
+        reductions: Sequence[int] = (8, 4, 2),
+        mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+        stem_convs: int = 1,
+        drop_path: float = 0.0,
+    ) -> None:
+        rates = drop_path_rates(drop_path, depths)
+        incoming = (in_channels, *channels)
+
+        def attention(i: int) -> nn.Module:
+            if i == len(channels) - 1:
+                return LocalAttention(channels[i], num_heads[i])
+            return ShuntedAttention(channels[i], num_heads[i], (reductions[i], reductions[i] // 2))
+
+        stages = [
+            Stage(
+                ConvStem(in_channels, width, stem_convs) if i == 0 else OverlapPatchEmbed(incoming[i], width, stride=2),
+                [
+                    Block(width, attention(i), MixFeedForward(width, mlp_ratios[i] * width, residual=True), rate)
+                    for rate in rates[i]
+                ],
+                nn.LayerNorm(width, eps=1e-6),
+            )
+            for i, width in enumerate(channels)
+        ]
+        super().__init__(stages, out_channels=channels, strides=STRIDES)

@@ -1,0 +1,100 @@
+"""SimViT, a pyramid transformer whose tokens attend to their 3 x 3 neighbours.
+
+Paper: Li et al., SimViT: Exploring a Simple Vision Transformer with Sliding Windows, ICME 2022,
+https://arxiv.org/abs/2112.13085, section 3. Written from the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..layers import MixFeedForward, PatchEmbed, SpatialReductionAttention, check_heads, to_map, to_tokens
+from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+
+__all__ = ["SimVisionTransformer", "WindowAttention"]
+
+
+class WindowAttention(nn.Module):
+    """Attention of each token to the 3 x 3 window around it.
+
+    Beyond the border, keys and values are zero and take part in the softmax, as published.
+
+    Args:
+        channels: width of the tokens.
+        num_heads: number of attention heads; divides `channels`.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        super().__init__()
+        check_heads(channels, num_heads)
+        self.num_heads = num_heads
+        self.scale = (channels // num_heads) ** -0.5
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        q = to_map(self.scale * self.q(x), height, width).unflatten(1, (self.num_heads, -1))
+        k, v = F.pad(to_map(self.kv(x), height, width), [1, 1, 1, 1]).chunk(2, dim=1)
+        k = k.unflatten(1, (self.num_heads, -1))
+        v = v.unflatten(1, (self.num_heads, -1))  # [B, heads, C / heads, height + 2, width + 2]
+        # one shifted view per neighbour: nine copies of keys and values would not fit where the maps are large
+        scores: list[torch.Tensor] = []
+        for i in range(9):
+            dy, dx = i // 3, i % 3
+            scores.append((q * k[..., dy : dy + height, dx : dx + width]).sum(2, keepdim=True))
+        weights = torch.cat(scores, dim=2).softmax(dim=2)
+        out = torch.zeros_like(q)
+        for i in range(9):
+            dy, dx = i // 3, i % 3
+            out = out + weights[:, :, i : i + 1] * v[..., dy : dy + height, dx : dx + width]
+        return self.proj(to_tokens(out.flatten(1, 2)))
+
+
+class SimVisionTransformer(PyramidEncoder):
+    """Four stages of patches side by side and blocks of window attention, full attention in the last.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of each stage.
+        depths: number of blocks of each stage.
+        num_heads: attention heads of each stage.
+        mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
+        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        channels: Sequence[int] = (64, 128, 320, 512),
+        depths: Sequence[int] = (2, 4, 3, 2),
+        num_heads: Sequence[int] = (1, 2, 5, 8),
+        mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+        drop_path: float = 0.0,
+    ) -> None:
+        rates = drop_path_rates(drop_path, depths)
+        incoming = (in_channels, *channels)
+        last = len(channels) - 1
+        stages = []
+        for i, width in enumerate(channels):
+            attention = SpatialReductionAttention if i == last else WindowAttention
+            patch_size = 4 if i == 0 else 2
+            stages.append(
+                Stage(
+                    PatchEmbed(incoming[i], width, patch_size, patch_size, padding=0),
+                    [
+                        Block(width, attention(width, num_heads[i]), MixFeedForward(width, mlp_ratios[i] * width), rate)
+                        for rate in rates[i]
+                    ],
+                    nn.LayerNorm(width, eps=1e-6),
+                )
+            )
+        super().__init__(stages, out_channels=channels, strides=STRIDES)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .tokens import to_map, to_tokens
+
+__all__ = ["FeedForward", "MixFeedForward"]
+
+
+class FeedForward(nn.Module):
+    """`fc2(GELU(fc1(x)))`, token by token; the residual is the block's.
+
+    Args:
+        channels: width of the tokens.
+        hidden_channels: width between the two linear layers.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden_channels)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class MixFeedForward(nn.Module):
+    """Mix-FFN: a 3 x 3 depth-wise convolution between the two linear layers tells tokens where they are.
+
+    SegFormer (Xie et al., NeurIPS 2021), equation 3: `fc2(GELU(dwconv(fc1(x))))`; the residual is the block's.
+    With `residual`, the detail-specific form of the Shunted Transformer (Ren et al., CVPR 2022, section 3.2):
+    `fc2(GELU(y + dwconv(y)))` for `y = fc1(x)`.
+
+    Args:
+        channels: width of the tokens.
+        hidden_channels: width between the two linear layers.
+        residual: add the convolution to its input instead of replacing it.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int, residual: bool = False) -> None:
+        super().__init__()
+        self.residual = residual
+        self.fc1 = nn.Linear(channels, hidden_channels)
+        self.dwconv = nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1, groups=hidden_channels)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_channels, channels)
+
+    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Tokens `[B, height * width, channels]` to tokens of the same shape."""
+        x = to_map(self.fc1(x), height, width)
+        local = self.dwconv(x)
+        if self.residual:
+            local = x + local
+        return self.fc2(self.act(to_tokens(local)))
