@@ -96,7 +96,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     letter_picture(90, 130).save(folder / "plain.png")
     Image.new("RGB", (1, 1), (200, 100, 50)).save(folder / "pixel.png")
     Image.new("RGB", (64, 48), (200, 160, 140)).save(folder / "constant.bmp")
-    letter_picture(300, 400).resize((4000, 3000)).save(folder / "huge.jpg")
+    letter_picture(300, 400).resize((1600, 1200)).save(folder / "huge.jpg")
     Image.fromarray(np.full((40, 50), np.nan, np.float32)).save(folder / "nan.tif")
     (folder / "torn.png").write_bytes((folder / "plain.png").read_bytes()[:300])
     with pytest.raises(RuntimeError) as raised:
@@ -106,7 +106,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     assert "2 images were skipped" in str(cause)
     assert "nan.tif" in str(cause)
     assert "torn.png" in str(cause)
-    sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (3000, 4000)}
+    sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (1200, 1600)}
     masks = {name: read_mask(tmp_path / "out" / f"{name}.png") for name in sizes}
     assert {name: mask.shape for name, mask in masks.items()} == sizes
     assert [name for name, mask in masks.items() if not mask.any()] == ["pixel", "constant"]
@@ -115,7 +115,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
 def test_volumes_keep_their_geometry_and_a_bad_slice_stays_empty(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    slices = [lung_phantom(index, (64, 80), 0) for index in range(3)]
+    slices = [lung_phantom(index, (100, 124), 0) for index in range(3)]
     units = np.stack([picture[..., 0] / 255.0 * 2000 - 1000 for picture, _ in slices], axis=0)  # (D, H, W)
     units[1, 5, 6] = np.nan
     # slices along the first axis of the file, the patient upside down in it
@@ -129,7 +129,8 @@ def test_volumes_keep_their_geometry_and_a_bad_slice_stays_empty(tmp_path: Path)
             *("inference", "inference_volumes"),
             dataset_dir=str(folder),
             output_dir=str(tmp_path / "out"),
-            **FAST,
+            image_size=97,
+            max_steps=4,
         )
     assert "broken.nii cannot be read" in str(raised.value.__cause__)
     written = nibabel.load(tmp_path / "out" / "chest.nii.gz")
@@ -140,8 +141,10 @@ def test_volumes_keep_their_geometry_and_a_bad_slice_stays_empty(tmp_path: Path)
     assert not mask[1].any()
     for index in (0, 2):
         truth = slices[index][1] > 0
-        both, either = ((mask[index] > 0) & truth).sum(), ((mask[index] > 0) | truth).sum()
-        assert both / either > 0.8
+        turns = [mask[index] > 0, mask[index, ::-1] > 0, mask[index, :, ::-1] > 0]
+        overlaps = [(turned & truth).sum() / (turned | truth).sum() for turned in turns]
+        assert overlaps[0] > 0.75
+        assert overlaps[0] == max(overlaps)
     assert nibabel.load(tmp_path / "out" / "chest_clusters.nii.gz").shape == units.shape
 
 
