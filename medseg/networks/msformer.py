@@ -152,8 +152,8 @@ class MSFormer(nn.Module):
         self.fine = Branch(in_channels, embed_dim, hidden_dim, depths[0], stride=1)
         self.coarse = Branch(in_channels, embed_dim, hidden_dim, depths[1], stride=2)
         self.upsample = Linear(embed_dim, 4 * embed_dim, bias=False)
-        self.head_coarse = Linear(embed_dim, num_clusters, bias=False)
-        self.head_fine = Linear(embed_dim, num_clusters, bias=False)
+        # one layer over both branches, coarse first: two would start from larger weights
+        self.head = Linear(2 * embed_dim, num_clusters, bias=False)
         self.norm_scores = BatchNorm(num_clusters)
         self.embed_patch = Linear(num_clusters * patch_size**2, embed_dim)
 
@@ -178,12 +178,13 @@ class MSFormer(nn.Module):
         # pixels.
         stacked = self.upsample.weight.shape[:-2]
         to_pixels = self.upsample.weight.view(*stacked, 4, dim, dim)
-        kernel = self.head_coarse.weight.unsqueeze(-3) @ to_pixels
+        head_coarse, head_fine = self.head.weight.split(dim, dim=-1)
+        kernel = head_coarse.unsqueeze(-3) @ to_pixels
         kernel = kernel.reshape(*stacked, 4 * self.num_clusters, dim)
         pixels = coarse.flatten(1, 2) @ kernel.mT
         pixels = pixels.view(batch, *coarse.shape[1:3], 2, 2, self.num_clusters)
         upsampled = pixels.transpose(2, 3).reshape(batch, 2 * coarse.shape[1], 2 * coarse.shape[2], self.num_clusters)
-        scores: Tensor = self.head_fine(fine)
+        scores = (fine.flatten(1, 2) @ head_fine.mT).view(batch, height, width, self.num_clusters)
         return scores + upsampled[:, :height, :width]
 
     def _patch_attention(self, scores: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ _RULES = (
     (r"block_([sl])\.(\d)\.", r"\1.blocks.\2."),
     (r"bn2_([sl])\.(\d)\.", r"\1.blocks.\2.norm_out."),
     (r"linear_up\.", "upsample."),
+    (r"linear_down\.", "head."),
     (r"to_patch_embedding\.1\.", "embed_patch."),
     (r"bn3\.", "norm_scores."),
 )
@@ -44,9 +45,6 @@ def from_published(state: dict[str, Tensor], target: dict[str, Tensor]) -> dict[
     """Rename a published state dict; convolutions that are matrix products here lose their spatial axes."""
     out: dict[str, Tensor] = {}
     for key, value in state.items():
-        if key == "linear_down.weight":  # coarse branch first
-            out["head_coarse.weight"], out["head_fine.weight"] = value.chunk(2, dim=1)
-            continue
         name = key
         for pattern, replacement in _RULES:
             name, hits = re.subn("^" + pattern, replacement, key)

@@ -100,6 +100,14 @@ def test_forward_is_the_scores_of_forward_features():
     assert torch.equal(net(image), net.forward_features(image).scores)
 
 
+def test_initial_weights_have_the_published_range():
+    """PyTorch draws a linear layer from plus and minus one over the root of its inputs; the head has two branches."""
+    torch.manual_seed(0)
+    net = MSFormer()
+    for layer, inputs in ((net.head, 200), (net.upsample, 100), (net.fine.embed.proj, 27)):
+        assert layer.weight.abs().max().item() == pytest.approx(inputs**-0.5, rel=0.02)
+
+
 def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
     net = MSFormer(**SMALL)
