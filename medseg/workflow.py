@@ -164,11 +164,11 @@ def check_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> Non
 def dataset_or_phantoms(
     dataset_dir: str | os.PathLike[str] | None, kind: str, folder: str | os.PathLike[str], count: int, seed: int
 ) -> str:
-    """`dataset_dir` itself, or, without one, a folder of generated pictures and masks.
+    """`dataset_dir` itself, or, without one, a folder of generated pictures or volumes and their masks.
 
     Args:
         dataset_dir: the user's folder, or None.
-        kind: a key of `medseg.data.phantoms.PHANTOMS`.
+        kind: a key of `medseg.data.phantoms.PHANTOMS` or `VOLUME_PHANTOMS`.
         folder: where the phantoms go; reused if the same ones are there already.
         count: number of phantoms.
         seed: the same seed gives the same phantoms.

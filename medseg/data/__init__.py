@@ -5,14 +5,24 @@ from __future__ import annotations
 from medseg.data.checks import CheckedImages, check_images, check_pairs
 from medseg.data.errors import InputError
 from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
-from medseg.data.phantoms import PHANTOMS, lesion_phantom, lung_phantom, polyp_phantom, write_phantoms
+from medseg.data.phantoms import (
+    PHANTOMS,
+    VOLUME_PHANTOMS,
+    VolumePhantom,
+    lesion_phantom,
+    lung_phantom,
+    lung_volume_phantom,
+    polyp_phantom,
+    write_phantoms,
+)
 from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
-from medseg.data.volumes import VOLUME_SUFFIXES, check_volumes, find_volumes
-from medseg.data.writers import PictureWriter
+from medseg.data.volumes import VOLUME_SUFFIXES, check_volume_pairs, check_volumes, find_volume_pairs, find_volumes
+from medseg.data.writers import PictureWriter, VolumeWriter
 
 __all__ = [
     "PHANTOMS",
     "PICTURE_SUFFIXES",
+    "VOLUME_PHANTOMS",
     "VOLUME_SUFFIXES",
     "CheckedImages",
     "InputError",
@@ -20,8 +30,11 @@ __all__ = [
     "PictureReader",
     "PictureWriter",
     "Splits",
+    "VolumePhantom",
+    "VolumeWriter",
     "check_images",
     "check_pairs",
+    "check_volume_pairs",
     "check_volumes",
     "decode_mask",
     "decode_picture",
@@ -29,9 +42,11 @@ __all__ = [
     "find_pairs",
     "find_split",
     "find_test_pairs",
+    "find_volume_pairs",
     "find_volumes",
     "lesion_phantom",
     "lung_phantom",
+    "lung_volume_phantom",
     "polyp_phantom",
     "split_pairs",
     "write_phantoms",

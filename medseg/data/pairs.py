@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +48,7 @@ def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dic
     images, masks = (_by_stem(_pictures_in_subfolder(root, name)) for name in ("images", "masks"))
     stems = sorted(images.keys() | masks.keys())
     if split is not None:
-        wanted = _read_split(root / split)
+        wanted = read_split(root / split)
         unknown = sorted(wanted - set(stems))
         if unknown:
             raise InputError(
@@ -80,7 +80,9 @@ def find_split(dataset_dir: PathLike, split_file: PathLike | None, default: str)
 
 
 def find_test_pairs(
-    test_sets: Mapping[str, PathLike | Sequence[PathLike]] | None, dataset_dir: PathLike
+    test_sets: Mapping[str, PathLike | Sequence[PathLike]] | None,
+    dataset_dir: PathLike,
+    find: Callable[[PathLike, PathLike | None], list[dict[str, str]]] = find_pairs,
 ) -> list[dict[str, str]]:
     """List the pairs of several named test folders, one after the other.
 
@@ -88,6 +90,7 @@ def find_test_pairs(
         test_sets: name -> folder, or name -> ``[folder, split file]``; without a split file, ``test.txt`` of the
             folder counts if there is one. ``None`` for the one folder ``dataset_dir``, under its own name.
         dataset_dir: the dataset folder, used where ``test_sets`` is ``None``.
+        find: what lists the pairs of a folder; :func:`medseg.data.find_volume_pairs` for volumes.
 
     Returns:
         ``{"image": path, "label": path, "set_name": name}`` per pair.
@@ -104,7 +107,7 @@ def find_test_pairs(
         folder, *split = [place] if isinstance(place, str | os.PathLike) else place
         if len(split) > 1:
             raise InputError(f"test_sets['{name}'] must be a folder or [folder, split file], got {place!r}.")
-        found = find_pairs(folder, find_split(folder, split[0] if split else None, "test.txt"))
+        found = find(folder, find_split(folder, split[0] if split else None, "test.txt"))
         pairs += [{**pair, "set_name": str(name)} for pair in found]
     return pairs
 
@@ -218,7 +221,8 @@ def _by_stem(pictures: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _read_split(path: Path) -> set[str]:
+def read_split(path: Path) -> set[str]:
+    """The stems that a split file names, or an InputError."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

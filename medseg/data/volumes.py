@@ -1,4 +1,4 @@
-"""Listing and checking of NIfTI volumes."""
+"""Listing, pairing and checking of NIfTI volumes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from monai.config import PathLike
 
 from medseg.data.checks import CheckedImages
 from medseg.data.errors import InputError
+from medseg.data.pairs import read_split, shown
 
-__all__ = ["VOLUME_SUFFIXES", "check_volumes", "find_volumes"]
+__all__ = ["VOLUME_SUFFIXES", "check_volume_pairs", "check_volumes", "find_volume_pairs", "find_volumes"]
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
+
+# of the entries of two affines, in mm: files round them to float32
+_AFFINE_TOLERANCE = 1e-2
 
 
 def find_volumes(path: PathLike) -> list[dict[str, str]]:
@@ -41,6 +45,66 @@ def find_volumes(path: PathLike) -> list[dict[str, str]]:
     raise InputError(f"{path} holds no volumes: put .nii or .nii.gz files there.")
 
 
+def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
+    """List the volumes and label maps of a dataset folder.
+
+    The folder holds ``images/`` and ``labels/`` (or ``masks/``); a volume and its label map have the same name up
+    to ``.nii`` or ``.nii.gz``. Other files are passed over.
+
+    Args:
+        dataset_dir: the dataset folder.
+        split: as for :func:`medseg.data.find_pairs`.
+
+    Returns:
+        ``{"image": path, "label": path}`` per pair, sorted by name; never empty.
+
+    Raises:
+        InputError: a folder is missing or empty, two files of one folder have the same stem, a file has no
+            counterpart, or the split file is missing, empty or names what is not there.
+    """
+    root = Path(dataset_dir)
+    if not root.is_dir():
+        raise InputError(f"The dataset folder {root} does not exist: set dataset_dir to a folder that does.")
+    images = _volumes_by_stem(root / "images")
+    labels = _volumes_by_stem(root / "labels" if (root / "labels").is_dir() else root / "masks")
+    stems = sorted(images.keys() | labels.keys())
+    if split is not None:
+        stems = sorted({_stem(name) for name in read_split(root / split)})
+        unknown = [stem for stem in stems if stem not in images and stem not in labels]
+        if unknown:
+            raise InputError(
+                f"{root / split} names {shown(unknown)}, which {root} does not hold: correct the split file."
+            )
+    lonely = [f"{images[stem].name} (no label map)" for stem in stems if stem not in labels]
+    lonely += [f"{labels[stem].name} (no volume)" for stem in stems if stem not in images]
+    if lonely:
+        raise InputError(
+            f"{root} holds files without their counterpart: {shown(lonely)}. "
+            "Give a volume and its label map the same name, or list the complete pairs in a split file."
+        )
+    return [{"image": str(images[stem]), "label": str(labels[stem])} for stem in stems]
+
+
+def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
+    """Read every volume and label map of one or several lists and report all problems in one error.
+
+    A problem is a file that cannot be read or has not three axes, or a label map whose shape or affine is not
+    that of its volume.
+
+    Args:
+        lists: each of ``{"image": path, "label": path}`` per pair, as from :func:`find_volume_pairs`.
+
+    Raises:
+        InputError: a list is empty, or some pairs have problems.
+    """
+    if not all(lists):
+        raise InputError("A list of volumes, to train or validate on, is empty: put volumes into images/ and labels/.")
+    pairs = [pair for pairs in lists for pair in pairs]
+    problems = [problem for pair in pairs if (problem := _pair_problem(pair))]
+    if problems:
+        raise InputError(f"{len(problems)} of {len(pairs)} volumes with label maps have problems: {' '.join(problems)}")
+
+
 def check_volumes(items: Sequence[dict[str, str]]) -> CheckedImages:
     """Tell the readable volumes of three axes from the broken ones.
 
@@ -55,6 +119,39 @@ def check_volumes(items: Sequence[dict[str, str]]) -> CheckedImages:
         readable=[item for item, reason in zip(items, reasons, strict=True) if not reason],
         problems=[reason for reason in reasons if reason],
     )
+
+
+def _stem(name: str) -> str:
+    for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _volumes_by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if not path.name.lower().endswith(VOLUME_SUFFIXES) or path.name.startswith("."):
+            continue
+        if _stem(path.name) in found:
+            raise InputError(f"{folder} holds {path.name} and {found[_stem(path.name)].name}: remove one of the two.")
+        found[_stem(path.name)] = path
+    if not found:
+        raise InputError(f"{folder} holds no volumes: put .nii or .nii.gz files there.")
+    return found
+
+
+def _pair_problem(pair: dict[str, str]) -> str:
+    broken = _problem(pair["image"]) or _problem(pair["label"])
+    if broken:
+        return broken
+    image, label = (nibabel.load(pair[key]) for key in ("image", "label"))
+    shapes = image.shape, label.shape  # type: ignore[attr-defined]
+    if shapes[0] != shapes[1]:
+        return f"{pair['label']} has the shape {shapes[1]}, its volume {shapes[0]}: export it again."
+    if not np.allclose(image.affine, label.affine, atol=_AFFINE_TOLERANCE):  # type: ignore[attr-defined]
+        return f"{pair['label']} has another affine than its volume: export it again."
+    return ""
 
 
 def _problem(path: str) -> str:

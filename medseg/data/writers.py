@@ -1,17 +1,19 @@
-"""Writing 2-D masks and maps as pictures."""
+"""Writing masks and maps: pictures in 2-D, NIfTI in 3-D."""
 
 from __future__ import annotations
 
 import logging
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from monai.config import NdarrayOrTensor, PathLike
-from monai.data import PILWriter
+from monai.data import NibabelWriter, PILWriter
 
-__all__ = ["PictureWriter"]
+__all__ = ["PictureWriter", "VolumeWriter"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +58,54 @@ class PictureWriter(PILWriter):
             verbose: if true, the name is logged.
             kwargs: as for ``PILWriter.write``, without ``reverse_indexing``.
         """
-        target = Path(filename)
-        # same suffix, because Pillow takes the format from it
-        temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
-        try:
+        with _whole_file(Path(filename)) as temporary:
             super().write(temporary, verbose=False, reverse_indexing=False, **kwargs)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
         if verbose:
-            logger.info("wrote %s", target)
+            logger.info("wrote %s", filename)
+
+
+class VolumeWriter(NibabelWriter):
+    """Writer for MONAI's ``SaveImaged(keys, writer=...)`` that keeps three axes and writes whole files.
+
+    MONAI's ``NibabelWriter`` drops the last axis of a volume of a single slice, and writes in place.
+    """
+
+    def set_data_array(
+        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
+    ) -> None:
+        """Take ``[1, X, Y, Z]``.
+
+        Args:
+            data_array: the volume.
+            channel_dim: place of the one channel; ``None`` for ``(X, Y, Z)``.
+            squeeze_end_dims: has no effect.
+            kwargs: as for ``NibabelWriter.set_data_array``.
+        """
+        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, **kwargs)
+        if self.data_obj.shape[-1] == 1:
+            self.data_obj = self.data_obj[..., 0]
+
+    def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
+        """Write the volume.
+
+        Args:
+            filename: the file to write, ``.nii`` or ``.nii.gz``. An existing file is replaced.
+            verbose: if true, the name is logged.
+            kwargs: as for ``NibabelWriter.write``.
+        """
+        with _whole_file(Path(filename)) as temporary:
+            super().write(temporary, verbose=False, **kwargs)
+        if verbose:
+            logger.info("wrote %s", filename)
+
+
+@contextmanager
+def _whole_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target`, moved there when the block ends well."""
+    # the name comes last, because writers take the format from its end
+    temporary = target.with_name(f".{uuid.uuid4().hex}.{target.name}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

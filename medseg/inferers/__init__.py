@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from medseg.inferers.context_slices import ContextSliceInferer
 from medseg.inferers.features import FeatureInferer
 from medseg.inferers.self_clustering import ClusteringReport, SelfClusteringInferer
 
-__all__ = ["ClusteringReport", "FeatureInferer", "SelfClusteringInferer"]
+__all__ = ["ClusteringReport", "ContextSliceInferer", "FeatureInferer", "SelfClusteringInferer"]

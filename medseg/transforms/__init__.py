@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.transforms.channels import ChannelMixd, ClusterColourd
 from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
+from medseg.transforms.label_groups import LabelGroupsd
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
 from medseg.transforms.morphology import RandDilateEroded, dilate, elliptic_kernel, erode
 from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatten_vignette
@@ -17,6 +18,7 @@ __all__ = [
     "ClusterToMaskd",
     "FlattenVignette",
     "FlattenVignetted",
+    "LabelGroupsd",
     "RandDilateEroded",
     "RandImageEnhanced",
     "adjust_brightness",

@@ -111,18 +111,20 @@ def test_training_and_inference_agree(name: str) -> None:
         ConfigParser.load_config_files(str(BUNDLES / name / "configs" / f"{kind}.yaml")) for kind in SELF_CONTAINED
     )
     both = ("encoder", "decoder", "decoder_channels", "image_size", "mean", "std")
+    both += ("context_slices", "hu_max", "hu_min", "out_channels", "spacing")
     assert {key: train.get(key) for key in both} == {key: inference.get(key) for key in both}
     network = {key: value for key, value in train["network_def"].items() if key != "pretrained"}
     assert network == inference["network_def"]
     reading = [step for step in train["validate"]["preprocessing"]["transforms"] if step["keys"] != "label"]
     for step in reading:
-        step["keys"] = "image"
+        if "label" in step["keys"]:
+            step["keys"] = "image"
     assert reading == inference["preprocessing"]["transforms"]
-    thresholds = [
-        [step["threshold"] for step in steps if step["_target_"] == "AsDiscreted"]
+    decisions = [
+        [step for step in steps if step["_target_"] == "AsDiscreted" and step.keys() & {"argmax", "threshold"}]
         for steps in (
             train["validate"]["postprocessing"]["transforms"],
             inference["postprocessing"]["transforms"],
         )
     ]
-    assert thresholds[0] == thresholds[1] != []
+    assert decisions[0] == decisions[1] != []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from monai.transforms import (
 )
 from PIL import Image
 
-from medseg.data import PictureReader, PictureWriter
+from medseg.data import PictureReader, PictureWriter, VolumeWriter
 
 
 def l_shape(height: int, width: int) -> np.ndarray:
@@ -100,3 +101,30 @@ def test_narrow_pictures_keep_both_axes(tmp_path: Path, size: tuple[int, int], c
         assert written.size == size[::-1]
         assert written.mode == {1: "L", 3: "RGB"}[channels]
         assert np.asarray(written).max() == 7
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 1), (1, 1, 1)])
+def test_volume_keeps_its_axes_and_affine(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    labels = np.random.default_rng(0).integers(0, 5, shape)
+    affine = np.array([[0, 0, 2.0, 10], [0, -3.0, 0, -5], [5.0, 0, 0, 7], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(labels.astype(np.int16), affine), tmp_path / "scan.nii")
+    item = Compose([LoadImaged("pred"), EnsureChannelFirstd("pred", channel_dim="no_channel")])(
+        {"pred": tmp_path / "scan.nii"}
+    )
+    save = SaveImaged(
+        "pred",
+        writer=VolumeWriter,
+        output_dir=tmp_path / "out",
+        output_ext=".nii.gz",
+        output_postfix="",
+        output_dtype=np.uint8,
+        resample=False,
+        separate_folder=False,
+        print_log=False,
+    )
+    for _ in range(2):
+        save(item)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scan.nii.gz"]
+    written = nibabel.load(tmp_path / "out" / "scan.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), labels)
+    np.testing.assert_allclose(written.affine, affine)

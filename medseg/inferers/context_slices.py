@@ -1,0 +1,87 @@
+"""A network of slices, run over a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers import SlidingWindowInferer
+from torch import Tensor
+
+__all__ = ["ContextSliceInferer", "neighbour_slices"]
+
+
+class ContextSliceInferer(SlidingWindowInferer):
+    """Runs a 2-D network over the slices of a volume, each with its neighbours as channels (2.5-D).
+
+    Slices lie along the last axis. They are taken `sw_batch_size` at a time, so that beyond the volume and its
+    result the memory needed does not grow with the number of slices. Within a slice MONAI's sliding windows
+    run. It differs from :py:class:`monai.inferers.SliceInferer` in the neighbours and in that memory: that one
+    keeps a map of weights as large as the volume.
+
+    Args:
+        roi_size: (H, W) of the windows in pixels; a slice smaller than that is padded with `cval`.
+        context_slices: slices that the network sees at once, odd; the middle one is segmented. Beyond the first
+            and the last slice of the volume they are repeated.
+        sw_batch_size: slices taken, and windows per forward pass.
+        kwargs: every other argument of :py:class:`monai.inferers.SlidingWindowInferer`, such as `overlap` and
+            `mode`. `sw_device` is where the network runs, `device` where the result is put together (both by
+            default where the volume lies): with `device="cpu"` a GPU holds no more than `sw_batch_size` slices.
+
+    Raises:
+        ValueError: when `context_slices` is even or below 1, or (on a call) when the input is not a batch of
+            volumes of one channel.
+    """
+
+    def __init__(
+        self, roi_size: Sequence[int] | int, context_slices: int = 1, sw_batch_size: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(roi_size, sw_batch_size, **kwargs)
+        if context_slices < 1 or context_slices % 2 == 0:
+            raise ValueError(f"context_slices must be an odd number, got {context_slices}.")
+        self.context_slices = context_slices
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """
+        Args:
+            inputs: volumes `[B, 1, H, W, D]`, D from 1 up.
+            network: takes slices `[N, context_slices, h, w]` and gives `[N, C, h, w]`.
+            args: passed on to `network`.
+            kwargs: passed on to `network`.
+
+        Returns:
+            `[B, C, H, W, D]`, of the type and with the meta data of `inputs`.
+        """
+        if inputs.ndim != 5 or inputs.shape[1] != 1 or inputs.shape[-1] == 0:
+            raise ValueError(f"Volumes must have the shape [B, 1, H, W, D], got {list(inputs.shape)}.")
+        volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        depth = volumes.shape[-1]
+        result: Tensor | None = None
+        for index, volume in enumerate(volumes):
+            for first in range(0, depth, self.sw_batch_size):
+                stop = min(first + self.sw_batch_size, depth)
+                slices = neighbour_slices(volume[0], first, stop, self.context_slices)
+                logits: Any = super().__call__(slices, network, *args, **kwargs)  # (N, C, H, W)
+                if result is None:
+                    result = logits.new_empty(len(volumes), logits.shape[1], *volume.shape[1:])
+                result[index, ..., first:stop] = logits.movedim(0, -1)
+        if isinstance(inputs, MetaTensor):
+            return MetaTensor(result).copy_meta_from(inputs, copy_attr=False)
+        assert result is not None
+        return result
+
+
+def neighbour_slices(volume: Tensor, first: int, stop: int, context_slices: int) -> Tensor:
+    """Slices `first` to `stop - 1` of a volume `[H, W, D]`, each with its neighbours: `[N, context_slices, H, W]`.
+
+    Channel `context_slices // 2` is the slice itself; beyond either end the last slice is repeated.
+    """
+    reach = context_slices // 2
+    offsets = torch.arange(-reach, reach + 1, device=volume.device)
+    middles = torch.arange(first, stop, device=volume.device)
+    places = (middles[:, None] + offsets).clamp(0, volume.shape[-1] - 1)
+    return volume[:, :, places].permute(2, 3, 0, 1)

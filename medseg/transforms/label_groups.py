@@ -1,0 +1,44 @@
+"""Renumbering of label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+__all__ = ["LabelGroupsd"]
+
+
+class LabelGroupsd(MapTransform):
+    """Joins the values of a label map to classes: those of the first group become 1, of the second 2, and so on.
+
+    Every value of no group becomes 0, the background. (:py:class:`monai.transforms.MapLabelValued` would let it
+    pass, so that all values of all files had to be known.)
+
+    Args:
+        keys: keys of the label maps, tensors of any shape that hold whole numbers.
+        groups: the values of each class, for example `[[10, 11], [12, 13, 14]]`.
+        allow_missing_keys: do nothing for missing keys.
+
+    Raises:
+        ValueError: when there is no group, a group is empty, or a value stands in more than one place.
+    """
+
+    def __init__(self, keys: KeysCollection, groups: Sequence[Sequence[int]], allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        values = [value for group in groups for value in group]
+        if not groups or not all(groups) or len(set(values)) < len(values):
+            raise ValueError(f"Label groups must be lists of different values, got {groups!r}.")
+        self.groups = groups
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            label = out[key]
+            classes = torch.zeros_like(label)  # a MetaTensor keeps its geometry
+            for number, group in enumerate(self.groups, start=1):
+                classes[torch.isin(label, torch.as_tensor(group, dtype=label.dtype, device=label.device))] = number
+            out[key] = classes
+        return out
