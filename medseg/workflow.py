@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_bundle_root",
     "check_command_line",
     "check_file",
+    "check_output_dir",
     "check_weights",
     "dataset_or_phantoms",
     "default_device",
@@ -179,6 +180,25 @@ def raise_problems(problems: Sequence[str], what: str) -> None:
     """Raise an `InputError` that lists `problems`, so that the run ends with exit status 1; return if there is none."""
     if problems:
         raise InputError(f"{len(problems)} {what}: " + " ".join(problems))
+
+
+def check_output_dir(
+    items: Sequence[Mapping[str, str]], output_dir: str | os.PathLike[str], key: str = "image"
+) -> None:
+    """Raise an `InputError` if results would be written beside their inputs, whose names they have.
+
+    Args:
+        items: what is going to be segmented.
+        output_dir: where the results go.
+        key: key of the input file in an item.
+    """
+    target = Path(output_dir).resolve()
+    beside = [item[key] for item in items if Path(item[key]).resolve().parent == target]
+    if beside:
+        raise InputError(
+            f"output_dir '{output_dir}' holds '{Path(beside[0]).name}', which its own mask could overwrite: "
+            "choose another folder for the results."
+        )
 
 
 def check_file(path: str | os.PathLike[str], what: str) -> None:

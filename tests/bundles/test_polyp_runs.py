@@ -106,6 +106,34 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     assert files_under(tmp_path / "out") == ["one.png", "pictures/overlays.png"]
 
 
+def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 64)).save(tmp_path / "one.png")
+    before = (tmp_path / "one.png").read_bytes()
+    with pytest.raises(Exception, match="evaluate") as error:
+        run_here(
+            "run",
+            BUNDLE,
+            "inference",
+            dataset_dir=str(tmp_path),
+            output_dir=str(tmp_path),
+            ckpt_dir=str(trained),
+            **NETWORK,
+        )
+    assert "choose another folder" in str(error.value.__cause__)
+    assert (tmp_path / "one.png").read_bytes() == before
+
+
+def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "text.png").write_text("not a picture")
+    options = {"dataset_dir": tmp_path / "in", "output_dir": tmp_path / "out", "ckpt_dir": trained, **NETWORK}
+    result = run_command("inferring", BUNDLE, "inference", **options)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert "text.png" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes())
     run_here("training", BUNDLE, *SMALL, "resume", epochs=3, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
