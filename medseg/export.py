@@ -109,8 +109,8 @@ def export_bundle(
         if bad:
             raise InputError(
                 f"{bad[0].file} differs from the PyTorch network by {bad[0].difference:.1e} in its logits at "
-                f"{bad[0].size[1]} x {bad[0].size[2]}, nothing was written: use other versions of torch and onnxruntime, "
-                "or --no-onnx if it is model.onnx."
+                f"{bad[0].size[1]} x {bad[0].size[2]}, nothing was written: try other versions of "
+                "torch and onnxruntime, or --no-onnx if it is model.onnx."
             )
         _write_zip(staged, target)
     return differences
