@@ -109,4 +109,46 @@ def _advice(path: Path, recognition: Recognition) -> str:
     return advice + (f' --network_def::decoder_options "{options}"' if options else "")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect)
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export", help="zip a bundle with its network as PyTorch, TorchScript and ONNX, checked to agree"
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
+    parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not BUNDLE_DIR/models/model.pt")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="ID=VALUE", help="value the network was trained with; repeatable"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
+    parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
+    parser.set_defaults(run=_export)
+
+
+def _export(given: argparse.Namespace) -> None:
+    import yaml
+
+    from .export import export_bundle
+
+    target = given.to or Path(f"{given.bundle.resolve().name}.zip")
+    if target.suffix != ".zip":
+        raise ValueError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
+    if target.exists() and not given.overwrite:
+        raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
+    values = {}
+    for text in given.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
+        values[name] = yaml.safe_load(value)
+    differences = export_bundle(given.bundle, target, given.weights, values, not given.no_onnx, given.picture)
+    for found in differences:
+        images, height, width = found.size
+        sys.stdout.write(
+            f"{found.file}: {images} x {height} x {width}, greatest difference {found.difference:.1e} "
+            f"of logits up to {found.magnitude:.2g}\n"
+        )
+    sys.stdout.write(f"written: {target}\n")
+
+
+_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect, _add_export)

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
-from monai.bundle import ConfigParser, verify_net_in_out
+from monai.bundle import ConfigParser, verify_metadata, verify_net_in_out
 from running import BUNDLES, workflow_of
 
 NAMES = sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir())
 CONFIGS = sorted(BUNDLES.glob("*/configs/**/*.yaml"))
 SELF_CONTAINED = ("train", "inference")
+WRITTEN_BY_RUNS = {"models", "eval", "output"}  # ignored by git, no part of a bundle's sources
+# a path from the root, at the start of a value or of a string in an expression, unless it is joined to a folder
+ABSOLUTE = re.compile(r"""(?:^|(?<!\+ )['"])(?:/|~/|[A-Za-z]:\\)""")
 
 
 def named(path: Path) -> str:
     return str(path.relative_to(BUNDLES))
 
 
-def expressions(config: object) -> list[str]:
+def values(config: object) -> list[str]:
     if isinstance(config, dict):
-        return [found for value in config.values() for found in expressions(value)]
+        return [found for value in config.values() for found in values(value)]
     if isinstance(config, list):
-        return [found for value in config for found in expressions(value)]
-    return [config] if isinstance(config, str) and config.startswith("$") else []
+        return [found for value in config for found in values(value)]
+    return [config] if isinstance(config, str) else []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,13 +85,53 @@ def test_metadata(name: str) -> None:
     assert outputs["pred"]["channel_def"]["0"] == "background"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_against_the_published_schema(name: str) -> None:
+    schema = os.environ.get("MEDSEG_SCHEMA")
+    if not schema:
+        pytest.skip("MEDSEG_SCHEMA is not set")
+    assert Path(schema).is_file()  # or MONAI would download it
+    verify_metadata(meta_file=str(BUNDLES / name / "configs" / "metadata.json"), filepath=schema, create_dir=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_model_zoo_asks_of_a_contribution(name: str) -> None:
+    """Its checklist, where a program can tell; what verify_net_in_out and the files' test cover is there."""
+    bundle = BUNDLES / name
+    assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", name)
+    # MONAI Label takes bundles of these names for tasks of another kind
+    assert not re.search(r"detection|deepedit|deepgrow|classification", name)
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    sources = [path for path in files if path.relative_to(bundle).parts[0] not in WRITTEN_BY_RUNS]
+    assert [path.name for path in sources if path.stat().st_size > 25e6] == []
+    assert [path.name for path in sources if path.suffix in {".pt", ".ts", ".onnx", ".py"}] == []
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert metadata["version"] == list(metadata["changelog"])[-1]
+    pins = {**metadata["required_packages_version"]}
+    pins |= {key: metadata[f"{key}_version"] for key in ("monai", "pytorch", "numpy")}
+    assert {key: pin for key, pin in pins.items() if not re.fullmatch(r"\d+(\.\d+)+", pin)} == {}
+    assert [text for text in values(metadata) if ABSOLUTE.search(text)] == []
+    assert (bundle / "docs" / "README.md").read_text().startswith("# ")
+    assert "Apache License" in (bundle / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=named)
+def test_config_has_no_path_of_one_machine(path: Path) -> None:
+    assert [text for text in values(yaml.safe_load(path.read_text())) if ABSOLUTE.search(text)] == []
+
+
+@pytest.mark.parametrize("text", ["/data/x", "~/x", "$open('/data/x')", "C:\\x"])
+def test_a_path_of_one_machine_is_found(text: str) -> None:
+    assert ABSOLUTE.search(text)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=named)
 def test_config_is_readable(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert len(lines) <= (250 if path.stem in SELF_CONTAINED else 60)
     assert max(map(len, lines)) <= 120
     assert lines[0].startswith("# ")
-    for expression in expressions(yaml.safe_load(path.read_text())):
+    for expression in (text for text in values(yaml.safe_load(path.read_text())) if text.startswith("$")):
         assert len(expression) <= 120
         assert "lambda" not in expression
         if expression.startswith("$import"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..layers import conv_norm, resize
@@ -89,6 +88,19 @@ class SpatialAttention(nn.Module):
         return self.conv(statistics).sigmoid() * x
 
 
+def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
+    """Weights `[grid, size]` that take the means of all but the outer two of `grid + 2` regions of `size` pixels.
+
+    The regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. The type and
+    device are those of `like`.
+    """
+    region = torch.arange(1, grid + 1, device=like.device)[:, None]
+    start = region * size // (grid + 2)
+    end = ((region + 1) * size + grid + 1) // (grid + 2)  # rounded up
+    pixel = torch.arange(size, device=like.device)
+    return ((pixel >= start) & (pixel < end)).to(like.dtype) / (end - start)
+
+
 class SimilarityAggregation(nn.Module):
     """Pixels are gathered into a few nodes by similarity, the nodes exchange by graph convolution, and return.
 
@@ -117,8 +129,8 @@ class SimilarityAggregation(nn.Module):
         proj = self.proj(x)
         # the published code takes the second channel of a softmax over all channels of the detail
         gated = proj * detail.softmax(1)[:, 1:2]
-        regions = F.adaptive_avg_pool2d(gated, (self.grid + 2, self.grid + 2))
-        anchors = regions[:, :, 1:-1, 1:-1].flatten(2)  # [B, state, nodes]
+        rows, columns = inner_regions(height, self.grid, gated), inner_regions(width, self.grid, gated)
+        anchors = (rows @ gated @ columns.T).flatten(2)  # [B, state, nodes]
         assign = (anchors.transpose(1, 2) @ proj.flatten(2)).softmax(1)  # [B, nodes, H * W]
         nodes = self.state(x).flatten(2) @ assign.transpose(1, 2)  # [B, state, nodes]
         mixed = self.mix_nodes(nodes.transpose(1, 2)).transpose(1, 2) - nodes
