@@ -46,23 +46,50 @@ def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dic
     """
     root = Path(dataset_dir)
     images, masks = (_by_stem(_pictures_in_subfolder(root, name)) for name in ("images", "masks"))
-    stems = sorted(images.keys() | masks.keys())
-    if split is not None:
-        wanted = read_split(root / split)
-        unknown = sorted(wanted - set(stems))
-        if unknown:
-            raise InputError(
-                f"{root / split} names {shown(unknown)}, which {root} does not hold: correct the split file."
-            )
-        stems = sorted(wanted)
-    lonely = [f"images/{images[s].name} (no mask)" for s in stems if s not in masks]
-    lonely += [f"masks/{masks[s].name} (no image)" for s in stems if s not in images]
+    wanted = None if split is None else read_split(root / split)
+    return match_by_stem(root, images, masks, wanted, split)
+
+
+def match_by_stem(
+    root: Path,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    wanted: Iterable[str] | None,
+    split: PathLike | None,
+    kinds: tuple[str, str] = ("image", "mask"),
+) -> list[dict[str, str]]:
+    """Join two folders' files of the same stem; only those that are wanted, if anybody said so.
+
+    Args:
+        root: the dataset folder, for messages.
+        images: stem -> file.
+        labels: stem -> file.
+        wanted: stems that the split file names; ``None`` for all.
+        split: the split file, for messages.
+        kinds: what to call the files of the two folders in messages.
+
+    Raises:
+        InputError: the split names stems that are not there, or a file has no counterpart.
+    """
+    stems = sorted(images.keys() | labels.keys() if wanted is None else wanted)
+    unknown = [stem for stem in stems if stem not in images and stem not in labels]
+    if unknown:
+        raise InputError(
+            f"{root / str(split)} names {shown(unknown)}, which {root} does not hold: correct the split file."
+        )
+    image, label = kinds
+    lonely = [
+        f"{here[stem].parent.name}/{here[stem].name} (no {missing})"
+        for here, there, missing in ((images, labels, label), (labels, images, image))
+        for stem in stems
+        if stem not in there
+    ]
     if lonely:
         raise InputError(
             f"{root} holds files without their counterpart: {shown(lonely)}. "
-            "Give an image and its mask the same name, or list the complete pairs in a split file."
+            f"Give a {label} the name of its {image}, or list the complete pairs in a split file."
         )
-    return [{"image": str(images[stem]), "label": str(masks[stem])} for stem in stems]
+    return [{"image": str(images[stem]), "label": str(labels[stem])} for stem in stems]
 
 
 def find_split(dataset_dir: PathLike, split_file: PathLike | None, default: str) -> Path | None:

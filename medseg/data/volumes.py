@@ -11,7 +11,7 @@ from monai.config import PathLike
 
 from medseg.data.checks import CheckedImages
 from medseg.data.errors import InputError
-from medseg.data.pairs import read_split, shown
+from medseg.data.pairs import match_by_stem, read_split
 
 __all__ = ["VOLUME_SUFFIXES", "check_volume_pairs", "check_volumes", "find_volume_pairs", "find_volumes"]
 
@@ -31,18 +31,17 @@ def find_volumes(path: PathLike) -> list[dict[str, str]]:
         ``{"image": path}`` per volume, sorted by name; never empty.
 
     Raises:
-        InputError: nothing is there, or no volume.
+        InputError: nothing is there, or no volume, or two of the same stem, whose results would overwrite each other.
     """
     path = Path(path)
     if path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES):
         return [{"image": str(path)}]
     if not path.is_dir():
         raise InputError(f"{path} is not a NIfTI volume: give a .nii or .nii.gz file or a folder of them.")
-    for folder in (path, path / "images"):
-        found = sorted(str(file) for file in folder.glob("*") if file.name.lower().endswith(VOLUME_SUFFIXES))
-        if found:
-            return [{"image": file} for file in found]
-    raise InputError(f"{path} holds no volumes: put .nii or .nii.gz files there.")
+    found = _volumes_by_stem(path) or _volumes_by_stem(path / "images")
+    if not found:
+        raise InputError(f"{path} holds no volumes: put .nii or .nii.gz files there.")
+    return [{"image": str(found[stem])} for stem in sorted(found)]
 
 
 def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
@@ -65,24 +64,13 @@ def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> l
     root = Path(dataset_dir)
     if not root.is_dir():
         raise InputError(f"The dataset folder {root} does not exist: set dataset_dir to a folder that does.")
-    images = _volumes_by_stem(root / "images")
-    labels = _volumes_by_stem(root / "labels" if (root / "labels").is_dir() else root / "masks")
-    stems = sorted(images.keys() | labels.keys())
-    if split is not None:
-        stems = sorted({_stem(name) for name in read_split(root / split)})
-        unknown = [stem for stem in stems if stem not in images and stem not in labels]
-        if unknown:
-            raise InputError(
-                f"{root / split} names {shown(unknown)}, which {root} does not hold: correct the split file."
-            )
-    lonely = [f"{images[stem].name} (no label map)" for stem in stems if stem not in labels]
-    lonely += [f"{labels[stem].name} (no volume)" for stem in stems if stem not in images]
-    if lonely:
-        raise InputError(
-            f"{root} holds files without their counterpart: {shown(lonely)}. "
-            "Give a volume and its label map the same name, or list the complete pairs in a split file."
-        )
-    return [{"image": str(images[stem]), "label": str(labels[stem])} for stem in stems]
+    folders = [root / "images", root / "labels" if (root / "labels").is_dir() else root / "masks"]
+    images, labels = (_volumes_by_stem(folder) for folder in folders)
+    for folder, found in zip(folders, (images, labels), strict=True):
+        if not found:
+            raise InputError(f"{folder} holds no volumes: put .nii or .nii.gz files there.")
+    wanted = None if split is None else {_stem(name) for name in read_split(root / split)}
+    return match_by_stem(root, images, labels, wanted, split, kinds=("volume", "label map"))
 
 
 def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
@@ -129,6 +117,7 @@ def _stem(name: str) -> str:
 
 
 def _volumes_by_stem(folder: Path) -> dict[str, Path]:
+    """Stem -> volume of a folder; empty if there is no volume or no folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*")):
         if not path.name.lower().endswith(VOLUME_SUFFIXES) or path.name.startswith("."):
@@ -136,8 +125,6 @@ def _volumes_by_stem(folder: Path) -> dict[str, Path]:
         if _stem(path.name) in found:
             raise InputError(f"{folder} holds {path.name} and {found[_stem(path.name)].name}: remove one of the two.")
         found[_stem(path.name)] = path
-    if not found:
-        raise InputError(f"{folder} holds no volumes: put .nii or .nii.gz files there.")
     return found
 
 

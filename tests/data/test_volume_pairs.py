@@ -11,6 +11,7 @@ from medseg.data import (
     check_volume_pairs,
     find_test_pairs,
     find_volume_pairs,
+    find_volumes,
     lung_volume_phantom,
     write_phantoms,
 )
@@ -93,7 +94,7 @@ def test_what_is_missing_or_double_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="masks holds no volumes"):
         find_volume_pairs(tmp_path)
     write(tmp_path / "labels" / "b.nii")
-    with pytest.raises(InputError, match=r"a\.nii \(no label map\), b\.nii \(no volume\)"):
+    with pytest.raises(InputError, match=r"images/a\.nii \(no label map\), labels/b\.nii \(no volume\)"):
         find_volume_pairs(tmp_path)
     write(tmp_path / "images" / "a.nii.gz")
     with pytest.raises(InputError, match=r"a\.nii\.gz and a\.nii"):
@@ -115,3 +116,10 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
         assert part in str(error.value)
     with pytest.raises(InputError, match="is empty"):
         check_volume_pairs([{"image": "a", "label": "b"}], [])
+
+
+def test_two_volumes_of_one_stem_would_overwrite_each_other(tmp_path: Path) -> None:
+    for name in ("a.nii", "a.nii.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="remove one of the two"):
+        find_volumes(tmp_path)
