@@ -121,7 +121,8 @@ def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
 def check_command_line(arguments: Sequence[str] | None = None) -> None:
     """Raise an `InputError` for an override of `monai.bundle run` that no config file has an id for.
 
-    MONAI adds an unknown id to the config without a word, so that a misspelt `--epoch 5` would do nothing.
+    MONAI adds an unknown id to the config without a word, so that a misspelt `--epoch 5` would do nothing. It also
+    reads `false` as text, which counts as true: a switch must be given as `True` or `False`.
 
     Args:
         arguments: the command line; of this program if None. Anything but a `monai.bundle` run is let pass.
@@ -136,6 +137,8 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
         return
     known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))
     for name in given.keys() - _BUNDLE_ARGUMENTS - _TRACKING_ARGUMENTS:
+        if given[name] in ("true", "false"):
+            raise InputError(f"--{name} must be True or False, got '{given[name]}', which would count as text.")
         # a new leaf below an id that exists is an argument for its component
         parent = name.replace("#", "::").rpartition("::")[0]
         if name not in known and (not parent or parent not in known):

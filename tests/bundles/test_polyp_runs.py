@@ -151,6 +151,7 @@ def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> Non
     ("overrides", "message"),
     [
         ({"epoch": 3}, "--epoch is not in the config: did you mean --epochs?"),
+        ({"amp": "false"}, "--amp must be True or False, got 'false'"),
         ({"bundle_root": "/nowhere"}, "bundle_root '/nowhere' is not a bundle's folder"),
         ({"dataset_dir": "/nowhere"}, "The dataset folder /nowhere does not exist"),
     ],
