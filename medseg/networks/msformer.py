@@ -88,23 +88,6 @@ class EfficientBlock(nn.Module):
         return self.norm_out(x + self.mlp(self.norm2(x))), context
 
 
-class Branch(nn.Module):
-    """Patch embedding and transformer blocks of one scale."""
-
-    def __init__(self, in_channels: int, dim: int, hidden_dim: int, depth: int, stride: int) -> None:
-        super().__init__()
-        self.embed = OverlapPatchEmbedding(in_channels, dim, stride)
-        self.blocks = nn.ModuleList([EfficientBlock(dim, hidden_dim) for _ in range(depth)])
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image to tokens ``[B, H / stride, W / stride, C]`` (rounded up) and the last block's context."""
-        tokens = self.embed(image)
-        context = tokens.new_empty((0,))
-        for block in self.blocks:
-            tokens, context = block(tokens)
-        return tokens, context
-
-
 class MSFormer(nn.Module):
     """Cluster scores of every pixel from a fine (stride 1) and a coarse (stride 2) transformer branch.
 
@@ -149,27 +132,39 @@ class MSFormer(nn.Module):
         self.num_clusters = num_clusters
         self.patch_size = patch_size
         hidden_dim = mlp_ratio * embed_dim
-        self.fine = Branch(in_channels, embed_dim, hidden_dim, depths[0], stride=1)
-        self.coarse = Branch(in_channels, embed_dim, hidden_dim, depths[1], stride=2)
+        # Layers are made in the published order, so that a seed draws the published initial weights.
+        self.embed_fine = OverlapPatchEmbedding(in_channels, embed_dim, stride=1)
+        self.embed_coarse = OverlapPatchEmbedding(in_channels, embed_dim, stride=2)
+        self.fine, self.coarse = (
+            nn.ModuleList([EfficientBlock(embed_dim, hidden_dim) for _ in range(depth)]) for depth in depths
+        )
         self.upsample = Linear(embed_dim, 4 * embed_dim, bias=False)
         # one layer over both branches, coarse first: two would start from larger weights
         self.head = Linear(2 * embed_dim, num_clusters, bias=False)
-        self.norm_scores = BatchNorm(num_clusters)
         self.embed_patch = Linear(num_clusters * patch_size**2, embed_dim)
+        self.norm_scores = BatchNorm(num_clusters)
 
     def forward(self, x: Tensor) -> Tensor:
         """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, in_channels, H, W]``."""
-        fine, _ = self.fine(x)
-        coarse, _ = self.coarse(x)
+        (fine, _), (coarse, _) = self._branches(x)
         return self._scores(fine, coarse).permute(0, 3, 1, 2)
 
     def forward_features(self, x: Tensor) -> MSFormerFeatures:
         """Cluster scores of images ``[B, in_channels, H, W]``, with what the losses need."""
-        fine, context_fine = self.fine(x)
-        coarse, context_coarse = self.coarse(x)
+        (fine, context_fine), (coarse, context_coarse) = self._branches(x)
         scores = self._scores(fine, coarse)
         attention = self._patch_attention(self.norm_scores(scores))
         return MSFormerFeatures(scores.permute(0, 3, 1, 2), attention, (context_fine, context_coarse))
+
+    def _branches(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Tokens ``[B, H / stride, W / stride, C]`` (rounded up) of each branch, and its last block's context."""
+        out = []
+        for embed, blocks in ((self.embed_fine, self.fine), (self.embed_coarse, self.coarse)):
+            tokens, context = embed(x), x
+            for block in blocks:
+                tokens, context = block(tokens)
+            out.append((tokens, context))
+        return out
 
     def _scores(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Join the branches' tokens into score tokens ``[B, H, W, num_clusters]``."""

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["ChannelMixd", "ClusterColourd"]
+__all__ = ["ChannelMixd", "ChannelOrderd", "ClusterColourd"]
 
 
 class ChannelMixd(MapTransform):
@@ -38,6 +38,33 @@ class ChannelMixd(MapTransform):
             # one channel by one, so that a channel of weight 0 may hold anything
             parts = [channel * weight for channel, weight in zip(out[key], self.weights, strict=True) if weight]
             out[key] = sum(parts[1:], start=parts[0]).unsqueeze(0)
+        return out
+
+
+class ChannelOrderd(MapTransform):
+    """Put an image's channels ``[C, ...]`` into another order, for example RGB into BGR.
+
+    Args:
+        keys: keys of the images.
+        order: the place each channel comes from: ``[2, 1, 0]`` turns three of them around.
+        allow_missing_keys: do nothing for missing keys.
+
+    Raises:
+        ValueError: when ``order`` does not name every place once, or (on a call) has another length than the channels.
+    """
+
+    def __init__(self, keys: KeysCollection, order: Sequence[int], allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if sorted(order) != list(range(len(order))):
+            raise ValueError(f"The order of channels must name each place from 0 once, got {list(order)}.")
+        self.order = list(order)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            if len(out[key]) != len(self.order):
+                raise ValueError(f"{key!r} has {len(out[key])} channels, but the order names {len(self.order)}.")
+            out[key] = out[key][self.order]
         return out
 
 

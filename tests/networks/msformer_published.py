@@ -11,12 +11,13 @@ from torch import Tensor
 
 # published name -> ours, first match wins
 _RULES = (
-    (r"patch_embed_([sl])\.", r"\1.embed."),
-    (r"block_([sl])\.(\d)\.attn\.reprojection\.", r"\1.blocks.\2.attn.projection."),
-    (r"block_([sl])\.(\d)\.mlp\.dwconv\.dwconv\.", r"\1.blocks.\2.mlp.dwconv."),
-    (r"block_([sl])\.(\d)\.mlp\.norm1\.", r"\1.blocks.\2.mlp.norm."),
-    (r"block_([sl])\.(\d)\.", r"\1.blocks.\2."),
-    (r"bn2_([sl])\.(\d)\.", r"\1.blocks.\2.norm_out."),
+    (r"patch_embed_s\.", "embed_fine."),
+    (r"patch_embed_l\.", "embed_coarse."),
+    (r"block_([sl])\.(\d)\.attn\.reprojection\.", r"\1.\2.attn.projection."),
+    (r"block_([sl])\.(\d)\.mlp\.dwconv\.dwconv\.", r"\1.\2.mlp.dwconv."),
+    (r"block_([sl])\.(\d)\.mlp\.norm1\.", r"\1.\2.mlp.norm."),
+    (r"block_([sl])\.(\d)\.", r"\1.\2."),
+    (r"bn2_([sl])\.(\d)\.", r"\1.\2.norm_out."),
     (r"linear_up\.", "upsample."),
     (r"linear_down\.", "head."),
     (r"to_patch_embedding\.1\.", "embed_patch."),

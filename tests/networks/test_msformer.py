@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from medseg.data import decode_picture
 from medseg.losses.msformer import NOTEBOOK_PREVIEW_WEIGHTS, NOTEBOOK_SCORED_WEIGHTS, MSFormerLoss
 from medseg.networks.msformer import MSFormer
 
@@ -100,11 +101,29 @@ def test_forward_is_the_scores_of_forward_features():
     assert torch.equal(net(image), net.forward_features(image).scores)
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_seed_draws_the_published_initial_weights(parity, seed):
+    data = os.environ.get("MEDSEG_DATA_DIR")
+    if not data:
+        pytest.skip("MEDSEG_DATA_DIR is not set: no image to start from")
+    baseline = json.loads((Path(os.environ["MEDSEG_PARITY_DIR"]) / "msformer_baseline.json").read_text())
+    run = next(r for r in baseline["runs"] if (r["seed"], r["image"]) == (seed, "img_IMD176"))
+    picture = decode_picture(Path(data) / "skin" / "ph2_257_3" / "images" / "img_IMD176.bmp")
+    image = torch.from_numpy(picture[..., ::-1] / np.float32(255)).permute(2, 0, 1)[None]  # blue first, as published
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        features = MSFormer().forward_features(image)
+    labels, total, entropy, *_ = run["log"][0]
+    assert MSFormerLoss.parts(features).cross_entropy.item() == pytest.approx(entropy, abs=1e-4)
+    assert MSFormerLoss()(features).item() == pytest.approx(total, abs=1e-4)
+    assert features.scores.argmax(1).unique().numel() == labels
+
+
 def test_initial_weights_have_the_published_range():
     """PyTorch draws a linear layer from plus and minus one over the root of its inputs; the head has two branches."""
     torch.manual_seed(0)
     net = MSFormer()
-    for layer, inputs in ((net.head, 200), (net.upsample, 100), (net.fine.embed.proj, 27)):
+    for layer, inputs in ((net.head, 200), (net.upsample, 100), (net.embed_fine.proj, 27)):
         assert layer.weight.abs().max().item() == pytest.approx(inputs**-0.5, rel=0.02)
 
 

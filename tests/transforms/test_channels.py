@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from medseg.transforms.channels import ChannelMixd, ClusterColourd
+from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColourd
 
 
 def test_mix_is_a_weighted_mean_with_meta_data():
@@ -25,6 +25,16 @@ def test_bad_weights(weights):
 def test_wrong_number_of_channels():
     with pytest.raises(ValueError, match="2 channels"):
         ChannelMixd("image", [1, 1, 1])({"image": torch.rand(2, 3, 3)})
+
+
+def test_order_of_channels():
+    image = torch.rand(3, 2, 4)
+    out = ChannelOrderd("image", [2, 0, 1])({"image": image})["image"]
+    assert torch.equal(out, torch.stack([image[2], image[0], image[1]]))
+    with pytest.raises(ValueError, match="each place"):
+        ChannelOrderd("image", [0, 0, 1])
+    with pytest.raises(ValueError, match="2 channels"):
+        ChannelOrderd("image", [1, 0, 2])({"image": image[:2]})
 
 
 def test_every_label_has_its_own_colour():
