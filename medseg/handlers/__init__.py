@@ -8,6 +8,7 @@ from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
+from medseg.handlers.tracking import track_run
 
 __all__ = [
     "AtomicCheckpointSaver",
@@ -17,4 +18,5 @@ __all__ = [
     "OverlaySheet",
     "SaliencyMetrics",
     "batch_meta",
+    "track_run",
 ]
