@@ -76,8 +76,8 @@ def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> l
 def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
     """Read every volume and label map of one or several lists and report all problems in one error.
 
-    A problem is a file that cannot be read, has not three axes or no finite value, or a label map whose shape or affine is not
-    that of its volume.
+    A problem is a file that cannot be read, has not three axes or no finite value, or a label map whose shape or
+    affine is not that of its volume.
 
     Args:
         lists: each of ``{"image": path, "label": path}`` per pair, as from :func:`find_volume_pairs`.

@@ -50,7 +50,7 @@ class ArgmaxInvertd(MapTransform):
 
     def _source_labels(self, scores: MetaTensor) -> MetaTensor:
         if not isinstance(scores, MetaTensor) or scores.ndim != 4 or not 2 <= len(scores) <= 255:
-            raise ValueError(f"Class scores must be a MetaTensor [2 to 255 classes, X, Y, Z], got {list(scores.shape)}.")
+            raise ValueError(f"Scores must be a MetaTensor [2 to 255 classes, X, Y, Z], got {list(scores.shape)}.")
         affine = np.asarray(scores.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
         shape = tuple(int(size) for size in scores.meta[MetaKeys.SPATIAL_SHAPE])
         # resampled along the network's axes, so that the order of the source's axes changes nothing, not even rounding
