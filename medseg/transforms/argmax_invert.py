@@ -66,7 +66,7 @@ class ArgmaxInvertd(MapTransform):
             size = (width, height, min(thickness, depth - first))
             slab: torch.Tensor = self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size)
             labels[..., first : first + thickness] = slab.argmax(0).to(torch.uint8).cpu().numpy()
-        labels = np.ascontiguousarray(apply_orientation(labels, ornt_transform(ours, source)))
+        labels = apply_orientation(labels, ornt_transform(ours, source)).copy()  # no negative strides
         return MetaTensor(
             torch.from_numpy(labels)[None], meta={**scores.meta, MetaKeys.AFFINE: torch.as_tensor(affine)}
         )
