@@ -111,7 +111,7 @@ def _advice(path: Path, recognition: Recognition) -> str:
 
 def _add_export(commands: Any) -> None:
     parser = commands.add_parser(
-        "export", help="zip a bundle with its network as PyTorch, TorchScript and ONNX, checked to agree"
+        "export", help="zip a bundle with its network as PyTorch, TorchScript, ONNX and, on a GPU, TensorRT"
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
@@ -121,6 +121,7 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
+    parser.add_argument("--no-tensorrt", action="store_true", help="leave model_trt.ts out, which only a GPU can make")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
     parser.set_defaults(run=_export)
 
@@ -129,6 +130,7 @@ def _export(given: argparse.Namespace) -> None:
     import yaml
 
     from .export import export_bundle
+    from .workflow import tensorrt_problem
 
     target = given.to or Path(f"{given.bundle.resolve().name}.zip")
     if target.suffix != ".zip":
@@ -141,13 +143,24 @@ def _export(given: argparse.Namespace) -> None:
         if not equals:
             raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
         values[name] = yaml.safe_load(value)
-    differences = export_bundle(given.bundle, target, given.weights, values, not given.no_onnx, given.picture)
+    differences = export_bundle(
+        given.bundle,
+        target,
+        weights=given.weights,
+        values=values,
+        onnx=not given.no_onnx,
+        picture=given.picture,
+        tensorrt=not given.no_tensorrt,
+    )
     for found in differences:
         images, height, width = found.size
         sys.stdout.write(
             f"{found.file}: {images} x {height} x {width}, greatest difference {found.difference:.1e} "
             f"of logits up to {found.magnitude:.2g}\n"
         )
+    problem = tensorrt_problem()
+    if problem and not given.no_tensorrt:
+        sys.stdout.write(f"model_trt.ts: left out, {problem}\n")
     sys.stdout.write(f"written: {target}\n")
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +30,17 @@ __all__ = [
     "check_command_line",
     "check_file",
     "check_output_dir",
+    "check_tensorrt",
     "check_weights",
     "dataset_or_phantoms",
     "default_device",
     "init_distributed",
     "is_cuda",
     "is_worker",
+    "load_tensorrt",
     "raise_problems",
     "short_errors",
+    "tensorrt_problem",
 ]
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
@@ -211,6 +215,28 @@ def check_file(path: str | os.PathLike[str], what: str) -> None:
     """Raise an `InputError` unless there is a file at `path`."""
     if not Path(path).is_file():
         raise InputError(f"There is no {what} '{path}': check the path, or run what writes it first.")
+
+
+def tensorrt_problem() -> str | None:
+    """What is missing here to build or run a TensorRT engine, as part of a sentence; None if nothing is."""
+    if not torch.cuda.is_available():
+        return "there is no NVIDIA GPU"
+    return "torch_tensorrt is not installed" if find_spec("torch_tensorrt") is None else None
+
+
+def check_tensorrt(engine: str | os.PathLike[str]) -> None:
+    """Raise an `InputError` unless the TensorRT engine `engine` exists and this machine can run one."""
+    problem = tensorrt_problem()
+    if problem:
+        raise InputError(f"TensorRT cannot be used here, {problem}: run without inference_trt.yaml.")
+    check_file(engine, "TensorRT engine")
+
+
+def load_tensorrt(engine: str | os.PathLike[str]) -> nn.Module:
+    """The network in `engine`, which `monai.bundle trt_export` wrote; it takes inputs of the size it was built for."""
+    check_tensorrt(engine)
+    import_module("torch_tensorrt")  # registers what the engine is made of
+    return torch.jit.load(engine)
 
 
 def attach_after_restart(handler: CheckpointLoader, engine: Engine) -> None:
