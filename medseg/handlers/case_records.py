@@ -26,20 +26,18 @@ from medseg.metrics.measurements import measure_segments
 
 # what a run may have written for a case: kind -> what follows the output folder
 _OUTPUTS = {
-    "mask": ("{}.nii.gz", "{}.png"),
+    "mask": ("{}.dcm", "{}.nii.gz", "{}.png"),  # of several the last one
     "dicom_seg": ("{}.dcm",),
     "picture": ("pictures/{}.png",),
 }
-_RESULTS = ("mask", "dicom_seg")
 
 
 class CaseRecords:
     """A record of each case of an inference run: its measurements, and what they were made with.
 
     When a case's outputs are written, its record follows as `records/NAME.json` in the output folder, whole or not
-    at all: a case that has a record is done. A record of an earlier run is removed before its case is run again. At
-    the end of the run all records of the folder, also those of earlier runs, become its `measurements.csv`,
-    `measurements.json` and `slice_areas.csv` (:py:func:`write_measurement_tables`). Format:
+    at all: a case that has a record is done. At the end of the run all records of the folder, also those of earlier
+    runs, become its tables (:py:func:`medseg.handlers.write_measurement_tables`). The format is in
     `medseg/handlers/measurements.schema.json`. In a config, as the last handler::
 
         - _target_: medseg.handlers.CaseRecords
@@ -73,7 +71,7 @@ class CaseRecords:
     Raises:
         InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
         ValueError: when the preprocessing has no `LoadImaged` of the image.
-        RuntimeError: (while running) when a case has neither mask nor DICOM SEG in the output folder.
+        RuntimeError: (while running) when a case has no mask in the output folder, be it picture, NIfTI or DICOM SEG.
     """
 
     def __init__(
@@ -108,7 +106,6 @@ class CaseRecords:
             engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_STARTED, self._forget)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
@@ -120,11 +117,6 @@ class CaseRecords:
         self._modality = formats["inputs"]["image"].get("modality", "")
         self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
         self._began = time.perf_counter()
-
-    def _forget(self, engine: Engine) -> None:
-        """Remove the records of the cases that are about to be written again."""
-        for item in _items(engine.state.batch):
-            self._path(case_name(case_source(item[self.image_key].meta))).unlink(missing_ok=True)
 
     def __call__(self, engine: Engine) -> None:
         """Write the records of the batch that has just been written."""
@@ -172,7 +164,7 @@ class CaseRecords:
             for relative in patterns
             if (self.output_dir / relative.format(name)).is_file()
         }
-        if not found.keys() & set(_RESULTS):
+        if "mask" not in found:
             raise RuntimeError(
                 f"There is no mask of {name} in {self.output_dir}: CaseRecords needs the output_dir of SaveImaged."
             )
