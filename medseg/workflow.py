@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import os
 import sys
@@ -19,7 +20,10 @@ from monai.handlers import CheckpointLoader
 from torch import nn
 
 from medseg.data.errors import InputError
+from medseg.data.kinds import kinds_of_input
 from medseg.data.phantoms import write_phantoms
+from medseg.data.tolerant import CaseProblem, case_name
+from medseg.handlers.atomic import replace_when_done
 from medseg.networks.checkpoints import check_fit, read_state_dict
 
 __all__ = [
@@ -27,7 +31,9 @@ __all__ = [
     "check_bundle_root",
     "check_command_line",
     "check_file",
+    "check_input",
     "check_output_dir",
+    "check_override",
     "check_weights",
     "dataset_or_phantoms",
     "default_device",
@@ -36,7 +42,10 @@ __all__ = [
     "is_worker",
     "raise_problems",
     "short_errors",
+    "user_error",
 ]
+
+_PROBLEMS_SHOWN = 20
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
@@ -55,15 +64,21 @@ def short_errors() -> None:
     previous = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError | FileNotFoundError):
-            cause = cause.__cause__ or cause.__context__
+        cause = user_error(error)
         if cause is None:
             previous(kind, error, traceback)
         else:
             sys.stderr.write(f"Error: {cause}\n")
 
     sys.excepthook = show
+
+
+def user_error(error: BaseException) -> InputError | FileNotFoundError | None:
+    """What speaks to the user in the chain of causes of `error`, which MONAI wraps; None if there is nothing."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError | FileNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def default_device() -> torch.device:
@@ -139,12 +154,23 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     for name in given.keys() - _BUNDLE_ARGUMENTS - _TRACKING_ARGUMENTS:
         if given[name] in ("true", "false"):
             raise InputError(f"--{name} must be True or False, got '{given[name]}', which would count as text.")
-        # a new leaf below an id that exists is an argument for its component
-        parent = name.replace("#", "::").rpartition("::")[0]
-        if name not in known and (not parent or parent not in known):
-            close = difflib.get_close_matches(name, [str(key) for key in known.get("")], n=1)
-            hint = f"did you mean --{close[0]}?" if close else "see the first block of the config for what there is."
-            raise InputError(f"--{name} is not in the config: {hint}")
+        check_override(name, known)
+
+
+def check_override(name: str, known: ConfigParser, option: str = "--") -> None:
+    """Raise an `InputError` for an override that the config has no id for.
+
+    Args:
+        name: id of the override.
+        known: the config.
+        option: what the user writes before the id.
+    """
+    # a new leaf below an id that exists is an argument for its component
+    parent = name.replace("#", "::").rpartition("::")[0]
+    if name not in known and (not parent or parent not in known):
+        close = difflib.get_close_matches(name, [str(key) for key in known.get("")], n=1)
+        hint = f"did you mean {option}{close[0]}?" if close else "see the first block of the config for what there is."
+        raise InputError(f"{option}{name} is not in the config: {hint}")
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, str]:
@@ -179,10 +205,55 @@ def dataset_or_phantoms(
     return str(write_phantoms(kind, folder, count, seed)) if dataset_dir is None else str(dataset_dir)
 
 
-def raise_problems(problems: Sequence[str], what: str) -> None:
-    """Raise an `InputError` that lists `problems`, so that the run ends with exit status 1; return if there is none."""
-    if problems:
-        raise InputError(f"{len(problems)} {what}: " + " ".join(problems))
+def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:
+    """Raise an `InputError` if the user's files are not there or are of another kind.
+
+    Args:
+        path: file or folder; None, for generated ones, is let pass.
+        kind: what the config takes, `pictures` or `volumes`.
+    """
+    if path is None:
+        return
+    if not Path(path).exists():
+        raise InputError(f"The input '{path}' does not exist: check the path.")
+    found = kinds_of_input(path)
+    if found and kind not in found:
+        raise InputError(f"The input '{path}' holds {found.pop()}, this config takes {kind}: choose another bundle.")
+
+
+def raise_problems(
+    items: Sequence[Mapping[str, str]],
+    unreadable: Sequence[str],
+    failed: Sequence[CaseProblem],
+    output_dir: str | os.PathLike[str],
+) -> None:
+    """Write `problems.json` and raise an `InputError` that lists the cases without a result, so that the status is 1.
+
+    The file is a list of `{"case", "source", "problem", "details"}`. Without problems nothing is written or raised.
+
+    Args:
+        items: the cases of this run.
+        unreadable: a sentence for each that could not be read, which names its file.
+        failed: those that failed later.
+        output_dir: folder of the results.
+    """
+    problems = [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
+    if not problems:
+        return
+    with replace_when_done(Path(output_dir) / "problems.json") as temporary:
+        content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
+        temporary.write_text(content + "\n", encoding="utf-8")
+    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
+    place = Path(output_dir) / "problems.json"
+    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
+
+
+def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:
+    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
+    source = max(named, key=len, default="")
+    return CaseProblem(case_name(source), source, sentence, details="")
 
 
 def check_output_dir(
