@@ -21,8 +21,9 @@ from torch import nn
 
 from medseg.data.errors import InputError
 from medseg.data.kinds import kinds_of_input
+from medseg.data.names import case_name
 from medseg.data.phantoms import write_phantoms
-from medseg.data.tolerant import CaseProblem, case_name
+from medseg.data.tolerant import CaseProblem
 from medseg.handlers.atomic import replace_when_done
 from medseg.networks.checkpoints import check_fit, read_state_dict
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.data.checks import CheckedImages, check_images, check_pairs
 from medseg.data.errors import InputError
 from medseg.data.kinds import kinds_of_input
+from medseg.data.names import case_name, case_source
 from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
 from medseg.data.phantoms import (
     PHANTOMS,
@@ -18,7 +19,7 @@ from medseg.data.phantoms import (
 )
 from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
 from medseg.data.remaining import ResultsFolder, remaining
-from medseg.data.tolerant import CaseBatch, CaseProblem, TolerantDataset, collate_cases, disk_trouble, problem_of
+from medseg.data.tolerant import CaseProblem, TolerantDataset, disk_trouble, problem_of
 from medseg.data.volumes import VOLUME_SUFFIXES, check_volume_pairs, check_volumes, find_volume_pairs, find_volumes
 from medseg.data.writers import PictureWriter, VolumeWriter
 
@@ -27,7 +28,6 @@ __all__ = [
     "PICTURE_SUFFIXES",
     "VOLUME_PHANTOMS",
     "VOLUME_SUFFIXES",
-    "CaseBatch",
     "CaseProblem",
     "CheckedImages",
     "InputError",
@@ -39,11 +39,12 @@ __all__ = [
     "TolerantDataset",
     "VolumePhantom",
     "VolumeWriter",
+    "case_name",
+    "case_source",
     "check_images",
     "check_pairs",
     "check_volume_pairs",
     "check_volumes",
-    "collate_cases",
     "decode_mask",
     "decode_picture",
     "disk_trouble",

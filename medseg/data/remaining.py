@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,28 +13,29 @@ from typing import Any
 from monai.config import PathLike
 
 from medseg.data.errors import InputError
-from medseg.data.tolerant import case_name
+from medseg.data.names import case_name
 
 __all__ = ["ResultsFolder", "remaining"]
 
 logger = logging.getLogger(__name__)
 
 _SCHEMA = "medseg-settings-1"
+_RESULTS = ("mask", "dicom_seg")  # kinds of a record's outputs
 _REMEDY = "choose another folder for the results, or pass --overwrite to make them again"
 
 
 class ResultsFolder:
     """The folder that an inference run writes into, and what earlier runs left there.
 
-    A case is done when ``records/NAME.json``, which is written last, exists together with the mask it names, and its
-    file has not been changed since. ``settings.json`` says what all results of the folder were made with; results of
-    other weights, of another version of the bundle or of other settings are never mixed with them. Nothing is read or
-    written before a method is called.
+    A case is done when ``records/NAME.json``, which is written last, exists together with the mask (NIfTI, PNG or
+    DICOM SEG) that it names, and its file has not been changed since. ``settings.json`` says what all results of the
+    folder were made with; results of other weights, of another version of the bundle or of other settings are never
+    mixed with them. Nothing is read or written before a method is called.
 
     Args:
         path: the folder; :meth:`start` makes it.
         bundle_root: folder of the bundle, whose ``configs/metadata.json`` knows name and version.
-        weights: weight file that the network uses; None if it uses none.
+        weights: weight file that the network uses; None or False if it uses none.
         settings: name -> value of what else decides about results.
         overwrite: whether to do every case again.
     """
@@ -44,13 +44,13 @@ class ResultsFolder:
         self,
         path: PathLike,
         bundle_root: PathLike,
-        weights: PathLike | None = None,
+        weights: PathLike | bool | None = None,
         settings: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
         self.bundle_root = Path(bundle_root)
-        self.weights = None if weights is None else Path(weights)
+        self.weights = None if isinstance(weights, bool) or weights is None else Path(weights)
         self.settings = dict(settings or {})
         self.overwrite = overwrite
 
@@ -89,22 +89,22 @@ class ResultsFolder:
         """``{"image": path, "pred": path of the mask}`` of the cases that are done, in their order."""
         if self.overwrite:
             return []
-        masks = [(item["image"], self._mask(item)) for item in items]
-        return [{"image": image, "pred": str(mask)} for image, mask in masks if mask is not None]
+        masks = [(item["image"], self._masks(item)) for item in items]
+        return [{"image": image, "pred": str(found[0])} for image, found in masks if found]
 
     def is_done(self, item: Mapping[str, str]) -> bool:
         """Whether a case needs nothing more."""
-        return not self.overwrite and self._mask(item) is not None
+        return not self.overwrite and bool(self._masks(item))
 
-    def _mask(self, item: Mapping[str, str]) -> Path | None:
-        """The finished mask of a case, or None."""
-        record = self._record(item)
-        mask = (record.get("outputs") or {}).get("mask")
-        if mask is None or not (self.path / mask).is_file():
-            return None
-        image = Path(str(item["image"]))
+    def _masks(self, item: Mapping[str, str]) -> list[Path]:
+        """The result files of a case that is done, at least one; else none."""
+        outputs = self._record(item).get("outputs") or {}
+        masks = [self.path / outputs[kind] for kind in _RESULTS if kind in outputs]
+        if not masks or not all(mask.is_file() for mask in masks):
+            return []
+        image = Path(item["image"])  # a DICOM series is no file
         written = self._record_path(item).stat().st_mtime
-        return None if image.exists() and image.stat().st_mtime > written else self.path / mask
+        return [] if image.is_file() and image.stat().st_mtime > written else masks
 
     def _record_path(self, item: Mapping[str, str]) -> Path:
         return self.path / "records" / f"{case_name(item['image'])}.json"
@@ -114,12 +114,14 @@ class ResultsFolder:
         return _read_json(self._record_path(item))
 
     def _facts(self) -> dict[str, Any]:
-        metadata = _read_json(self.bundle_root / "configs" / "metadata.json")
+        from medseg.handlers.provenance import file_sha256, read_metadata  # handlers are built upon this package
+
+        metadata = read_metadata(self.bundle_root)
         facts = {
             "schema": _SCHEMA,
-            "bundle": metadata.get("name"),
-            "bundle_version": metadata.get("version"),
-            "weights_sha256": None if self.weights is None else _sha256(self.weights),
+            "bundle": metadata["name"],
+            "bundle_version": metadata["version"],
+            "weights_sha256": None if self.weights is None else file_sha256(self.weights),
             **{f"setting {name}": value for name, value in self.settings.items()},
         }
         return json.loads(json.dumps(facts, default=str))  # as it will be read back: tuples become lists
@@ -203,14 +205,3 @@ def _write_json(path: Path, content: Any) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)
-
-
-def _sha256(path: Path) -> str | None:
-    """Checksum of a file in hexadecimal; None if there is no file, which another check reports."""
-    if not path.is_file():
-        return None
-    checksum = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            checksum.update(block)
-    return checksum.hexdigest()

@@ -1,20 +1,20 @@
-"""A dataset and its collation in which one case that fails does not stop the others."""
+"""A dataset in which one case that fails does not stop the others, and the sentences that say why one did."""
 
 from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from errno import EDQUOT, ENOSPC, EROFS
 from typing import Any, NamedTuple
 
 import torch
-from monai.data import Dataset, list_data_collate
-from monai.data.utils import create_file_basename
+from monai.data import Dataset
 
 from medseg.data.errors import InputError
+from medseg.data.names import case_name
 
-__all__ = ["CaseBatch", "CaseProblem", "TolerantDataset", "case_name", "collate_cases", "disk_trouble", "problem_of"]
+__all__ = ["CaseProblem", "TolerantDataset", "disk_trouble", "problem_of"]
 
 _LONGEST = 200
 # Python's own, CUDA's, and what PyTorch's CPU allocator says in a RuntimeError
@@ -31,18 +31,11 @@ class CaseProblem(NamedTuple):
     details: str
 
 
-class CaseBatch(NamedTuple):
-    """What a data loader with :func:`collate_cases` gives: batches to run, and the cases that failed before."""
-
-    batches: list[dict[str, Any]]
-    problems: list[CaseProblem]
-
-
 class TolerantDataset(Dataset):
     """MONAI's ``Dataset``, but an item whose transform fails is a :class:`CaseProblem`, not an exception.
 
     An exception in the thread of MONAI's ``ThreadDataLoader`` would end the run early without an error. Give the
-    loader ``collate_fn=medseg.data.collate_cases`` and run it with :class:`medseg.engines.CaseEvaluator`.
+    loader ``collate_fn=monai.data.utils.no_collation`` and run it with :class:`medseg.engines.CaseEvaluator`.
 
     Args:
         data: items, dicts whose ``image`` is the path of the file.
@@ -53,31 +46,10 @@ class TolerantDataset(Dataset):
         try:
             return super()._transform(index)
         except Exception as error:
-            return problem_of(self.data[index]["image"], error)
+            return problem_of(str(self.data[index]["image"]), error)
 
 
-def collate_cases(items: Sequence[dict[str, Any] | CaseProblem]) -> CaseBatch:
-    """Collate the cases that can be, and pass the failed ones on.
-
-    Cases that do not fit into one batch, because their shapes differ for instance, become batches of one.
-
-    Args:
-        items: of a :class:`TolerantDataset`.
-    """
-    problems = [item for item in items if isinstance(item, CaseProblem)]
-    cases = [item for item in items if not isinstance(item, CaseProblem)]
-    try:
-        return CaseBatch([list_data_collate(cases)] if cases else [], problems)
-    except Exception:  # MONAI and PyTorch raise several kinds here
-        return CaseBatch([list_data_collate([case]) for case in cases], problems)
-
-
-def case_name(source: object) -> str:
-    """The name under which MONAI's ``SaveImage`` saves what was made of the file ``source``: no folder, no suffix."""
-    return create_file_basename("", str(source), "", separate_folder=False, makedirs=False)
-
-
-def problem_of(source: object, error: BaseException) -> CaseProblem:
+def problem_of(source: str, error: BaseException) -> CaseProblem:
     """Tell in one sentence why a case failed.
 
     Args:
@@ -88,7 +60,7 @@ def problem_of(source: object, error: BaseException) -> CaseProblem:
     told = next((str(cause) for cause in causes if isinstance(cause, InputError)), None)
     first = causes[-1]
     if told is not None:
-        problem = told if str(source) in told else f"{source}: {told}"
+        problem = told if source in told else f"{source}: {told}"
     elif any(isinstance(cause, MemoryError | torch.cuda.OutOfMemoryError) for cause in causes) or _MEMORY.search(
         str(first)
     ):
@@ -97,7 +69,7 @@ def problem_of(source: object, error: BaseException) -> CaseProblem:
         reason = " ".join(str(first).split())[:_LONGEST]
         problem = f"{source} failed ({type(first).__name__}: {reason}): problems.json holds the details."
     details = "".join(traceback.format_exception(error))
-    return CaseProblem(case_name(source), str(source), problem, details)
+    return CaseProblem(case_name(source), source, problem, details)
 
 
 def disk_trouble(error: BaseException) -> InputError | None:

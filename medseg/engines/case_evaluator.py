@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.data import decollate_batch, list_data_collate
+from monai.data import list_data_collate
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
-from monai.utils import CommonKeys, ImageMetaKey
+from monai.utils import CommonKeys
 
-from medseg.data import CaseBatch, CaseProblem, disk_trouble, problem_of
+from medseg.data import CaseProblem, case_source, disk_trouble, problem_of
 
 
 class CaseEvaluator(SupervisedEvaluator):
@@ -21,7 +21,10 @@ class CaseEvaluator(SupervisedEvaluator):
     disk stops the run, and so does Ctrl-C. A failed case is missing from `engine.state.batch` and
     `engine.state.output`, which handlers see; both are empty lists where every case of an iteration failed.
 
-    Its data loader needs ``collate_fn=medseg.data.collate_cases``, and its items an `image` that knows its file.
+    Its data loader gives lists of cases that are not collated (``collate_fn=monai.data.utils.no_collation``), among them
+    a `CaseProblem` for each that failed before (:class:`medseg.data.TolerantDataset`). Each case has an `image` that
+    knows its file; cases that do not fit into one batch are run one by one.
+
     When the loader is empty, no case runs, but handlers of `EPOCH_STARTED`, `EPOCH_COMPLETED` and `COMPLETED` do: what
     they write sums up earlier runs.
 
@@ -40,6 +43,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.problems: list[CaseProblem] = []
         super().__init__(*args, **kwargs)
+        self.add_event_handler(Events.GET_BATCH_COMPLETED, self._set_failed_aside)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Run all cases once.
@@ -56,26 +60,30 @@ class CaseEvaluator(SupervisedEvaluator):
         if self.state.iteration < self.state.epoch_length:
             raise RuntimeError(f"The data ended after {self.state.iteration} of {self.state.epoch_length} batches.")
 
-    def _iteration(self, engine: SupervisedEvaluator, batchdata: CaseBatch) -> Any:  # type: ignore[override]
-        self.problems += batchdata.problems
-        done = [pair for batch in batchdata.batches for pair in self._attempt(batch)]
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: list[dict[str, Any]]) -> Any:  # type: ignore[override]
+        done = self._attempt(batchdata)
         engine.state.batch = [batch for batch, _ in done]
         engine.state.output = [output for _, output in done]
         return engine.state.output
 
-    def _attempt(self, batch: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _set_failed_aside(self, _engine: Engine) -> None:
+        self.problems += [item for item in self.state.batch if isinstance(item, CaseProblem)]
+        self.state.batch = [item for item in self.state.batch if not isinstance(item, CaseProblem)]
+
+    def _attempt(self, cases: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Item and output of each case that went well."""
-        self.state.batch = batch
+        if not cases:
+            return []
         try:
-            super()._iteration(self, batch)
+            self.state.batch = list_data_collate(cases)
+            super()._iteration(self, self.state.batch)
             return list(zip(self.state.batch, self.state.output, strict=True))
         except Exception as error:
-            cases = decollate_batch(batch)
             if len(cases) == 1:
                 self._note(cases[0], error)
                 return []
         self._free_memory()
-        return [pair for case in cases for pair in self._attempt(list_data_collate([case]))]
+        return [pair for case in cases for pair in self._attempt([case])]
 
     def _register_postprocessing(self, posttrans: Callable) -> None:
         @self.on(IterationEvents.MODEL_COMPLETED)
@@ -103,8 +111,7 @@ class CaseEvaluator(SupervisedEvaluator):
         stop = disk_trouble(error)
         if stop is not None:
             raise stop from error
-        source = item[CommonKeys.IMAGE].meta[ImageMetaKey.FILENAME_OR_OBJ]
-        problem = problem_of(source, error)
+        problem = problem_of(case_source(item[CommonKeys.IMAGE].meta), error)
         self.logger.debug("%s\n%s", problem.problem, problem.details)
         self.problems.append(problem)
         self._free_memory()
