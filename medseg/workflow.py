@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
 import torch
@@ -258,22 +259,40 @@ def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProble
 
 
 def check_output_dir(
-    items: Sequence[Mapping[str, str]], output_dir: str | os.PathLike[str], key: str = "image"
+    items: Sequence[Mapping[str, str]],
+    output_dir: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    key: str = "image",
 ) -> None:
-    """Raise an `InputError` if results would be written beside their inputs, whose names they have.
+    """Raise an `InputError` if results cannot be written, or would be taken for inputs or overwrite them.
 
     Args:
         items: what is going to be segmented.
-        output_dir: where the results go.
+        output_dir: where the results go; made when missing.
+        source: the folder that the user gave, which results must stay out of; a file, or None, says nothing.
         key: key of the input file in an item.
     """
     target = Path(output_dir).resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"output_dir '{output_dir}' is a file: choose another name for the results.")
     beside = [item[key] for item in items if Path(item[key]).resolve().parent == target]
     if beside:
         raise InputError(
             f"output_dir '{output_dir}' holds '{Path(beside[0]).name}', which its own mask could overwrite: "
             "choose another folder for the results."
         )
+    if source is not None and Path(source).is_dir() and target.is_relative_to(Path(source).resolve()):
+        raise InputError(
+            f"output_dir '{output_dir}' lies in the input folder '{source}', whose next run would take results for "
+            "inputs: choose a folder outside."
+        )
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"output_dir '{output_dir}' cannot be written into ({reason}): choose another.") from error
 
 
 def check_file(path: str | os.PathLike[str], what: str) -> None:

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from monai.config import PathLike
@@ -54,21 +53,19 @@ class ResultsFolder:
         self.settings = dict(settings or {})
         self.overwrite = overwrite
 
-    def start(self, items: Sequence[dict[str, str]], source: PathLike | None = None) -> None:
-        """Check that results can be written, tell how many there are, and make the folder ready for more.
+    def start(self, items: Sequence[dict[str, str]]) -> None:
+        """Check that new results may join those of the folder, tell how many there are, and make it ready for more.
 
         With ``overwrite`` the records of ``items`` are deleted, so that a run that is killed goes on by itself
         when it is started again without.
 
         Args:
             items: ``{"image": path}`` per case of this run, done or not.
-            source: the user's file or folder, if it was the user who gave it.
 
         Raises:
-            InputError: the folder is a file, lies in ``source``, cannot be written into, or holds results of other
-                weights, another version of the bundle or other settings, or of files of the same names.
+            InputError: the folder holds results of other weights, another version of the bundle or other settings, or
+                of other files of the same names.
         """
-        self._check_place(source)
         facts = self._facts()
         if self.overwrite:
             for item in items:
@@ -78,6 +75,7 @@ class ResultsFolder:
             for item in items:
                 self._check_record(item, facts)
         (self.path / "problems.json").unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         _write_json(self.path / "settings.json", facts)
         done = len(items) - len(remaining(items, self))
         if done == len(items):
@@ -125,24 +123,6 @@ class ResultsFolder:
             **{f"setting {name}": value for name, value in self.settings.items()},
         }
         return json.loads(json.dumps(facts, default=str))  # as it will be read back: tuples become lists
-
-    def _check_place(self, source: PathLike | None) -> None:
-        place = self.path.resolve()
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"The results folder '{self.path}' is a file: choose another name.")
-        if source is not None and Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
-            raise InputError(
-                f"The results folder '{self.path}' lies in the input folder '{source}', where the next run would take "
-                "results for inputs: choose a folder outside."
-            )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.path):
-                pass
-        except OSError as error:
-            raise InputError(
-                f"The results folder '{self.path}' cannot be written into ({error.strerror}): choose another."
-            ) from error
 
     def _check_settings(self, facts: Mapping[str, Any]) -> None:
         earlier = _read_json(self.path / "settings.json")

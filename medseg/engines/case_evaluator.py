@@ -21,7 +21,7 @@ class CaseEvaluator(SupervisedEvaluator):
     disk stops the run, and so does Ctrl-C. A failed case is missing from `engine.state.batch` and
     `engine.state.output`, which handlers see; both are empty lists where every case of an iteration failed.
 
-    Its data loader gives lists of cases that are not collated (``collate_fn=monai.data.utils.no_collation``), among them
+    Its data loader gives lists of cases, not collated (``collate_fn=monai.data.utils.no_collation``), among them
     a `CaseProblem` for each that failed before (:class:`medseg.data.TolerantDataset`). Each case has an `image` that
     knows its file; cases that do not fit into one batch are run one by one.
 
@@ -44,6 +44,8 @@ class CaseEvaluator(SupervisedEvaluator):
         self.problems: list[CaseProblem] = []
         super().__init__(*args, **kwargs)
         self.add_event_handler(Events.GET_BATCH_COMPLETED, self._set_failed_aside)
+        # Ignite would begin again, and take the first cases for the last
+        self.add_event_handler(Events.DATALOADER_STOP_ITERATION, self._refuse_early_end)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Run all cases once.
@@ -57,8 +59,6 @@ class CaseEvaluator(SupervisedEvaluator):
                 self.fire_event(event)
             return
         super().run(global_epoch)
-        if self.state.iteration < self.state.epoch_length:
-            raise RuntimeError(f"The data ended after {self.state.iteration} of {self.state.epoch_length} batches.")
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: list[dict[str, Any]]) -> Any:  # type: ignore[override]
         done = self._attempt(batchdata)
@@ -69,6 +69,9 @@ class CaseEvaluator(SupervisedEvaluator):
     def _set_failed_aside(self, _engine: Engine) -> None:
         self.problems += [item for item in self.state.batch if isinstance(item, CaseProblem)]
         self.state.batch = [item for item in self.state.batch if not isinstance(item, CaseProblem)]
+
+    def _refuse_early_end(self, _engine: Engine) -> None:
+        raise RuntimeError(f"The data ended after {self.state.iteration} of {self.state.epoch_length} batches.")
 
     def _attempt(self, cases: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Item and output of each case that went well."""
