@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medseg.handlers.batch_meta import batch_meta
+from medseg.handlers.case_pictures import CasePictures
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
 from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
 from medseg.handlers.metrics_table import MetricsTable
@@ -11,6 +12,7 @@ from medseg.handlers.saliency import SaliencyMetrics
 
 __all__ = [
     "AtomicCheckpointSaver",
+    "CasePictures",
     "MaskOverlap",
     "MetricsTable",
     "OracleClusterOverlap",
