@@ -110,9 +110,16 @@ def test_a_true_mask_is_white_and_one_hot_masks_are_taken(tmp_path: Path) -> Non
     item = volume_item(tmp_path / "a.nii", labels)
     one_hot = torch.nn.functional.one_hot(item["pred"][0].long(), 3).movedim(-1, 0).float()
     shifted = torch.roll(one_hot, 5, dims=1)
-    plain = draw(tmp_path / "labels", item, slices=1, max_side=240, intensity_range=(0, 4000))
+    options = {"slices": 1, "max_side": 240, "intensity_range": (0, 4000)}
+    plain = draw(tmp_path / "labels", item, **options)
     assert not where(plain, TRUTH_COLOUR)[:, 20:-20].any()
-    picture = draw(tmp_path / "one_hot", item | {"pred": one_hot, "label": shifted}, slices=1, max_side=240, intensity_range=(0, 4000))
+    picture = draw(
+        tmp_path / "one_hot",
+        item | {"pred": one_hot, "label": shifted},
+        slices=1,
+        max_side=240,
+        intensity_range=(0, 4000),
+    )
     for colour in LABEL_COLOURS[:2]:
         np.testing.assert_array_equal(where(picture, colour), where(plain, colour))
     truth = where(picture, TRUTH_COLOUR)
