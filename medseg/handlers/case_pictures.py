@@ -15,6 +15,7 @@ from monai.transforms import LoadImage
 from monai.utils import ImageMetaKey
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
@@ -37,6 +38,7 @@ TRUTH_COLOUR = (255, 255, 255)
 
 _PADDING = 4
 _LARGEST_TILE = 512
+_PIXELS_A_LINE = 400
 
 
 class CasePictures:
@@ -140,8 +142,7 @@ class CasePictures:
             _check_shape(mask, picture.shape[:2], file)
         scale = min(1.0, self.max_side / max(picture.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-        # twice the line in a large picture: it will be looked at made smaller
-        return _draw(Image.fromarray(picture), masks, (width, height), thick=max(height, width) > _LARGEST_TILE)
+        return _draw(Image.fromarray(picture), masks, (width, height))
 
     def _draw_volume(self, file: str, *masks: np.ndarray) -> np.ndarray:
         volume = LoadImage(self.reader, image_only=True, ensure_channel_first=False)(file)
@@ -240,14 +241,16 @@ def _spread(mask: np.ndarray, count: int) -> list[int]:
     return sorted({int(place) for place in np.rint(places)}, reverse=True)
 
 
-def _draw(picture: Image.Image, masks: Sequence[np.ndarray], size: tuple[int, int], thick: bool = False) -> np.ndarray:
+def _draw(picture: Image.Image, masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """`picture` at `size` (width, height) with outlines, `[height, width, 3]`; the last mask is the prediction."""
     drawn = np.array(picture.resize(size, Image.Resampling.BILINEAR))
     for mask in masks:
         small = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
         for label in np.unique(small[small > 0]):
-            colour = label_colour(int(label)) if mask is masks[-1] else TRUTH_COLOUR
-            drawn[find_boundaries(small == label, mode="thick" if thick else "inner")] = colour
+            edge = find_boundaries(small == label, mode="inner")
+            if wider := max(size) // _PIXELS_A_LINE:  # a large picture will be looked at made smaller
+                edge = ndimage.binary_dilation(edge, iterations=wider)
+            drawn[edge] = label_colour(int(label)) if mask is masks[-1] else TRUTH_COLOUR
     return drawn
 
 

@@ -59,7 +59,7 @@ def gallery(results: Results, shown: Sequence[Shown], pictures: Mapping[Path, Em
         figures.append(
             f'<figure id="case-{number}"><button type="button" aria-pressed="false" title="larger or smaller">'
             f'<img src="{picture.address}" width="{picture.width}" height="{picture.height}" '
-            f'alt="Outlines on {escape(case)}" loading="lazy" decoding="async"></button>'
+            f'alt="Outlines on {escape(case)}" decoding="async"></button>'
             f"<figcaption><b>{escape(case)}</b>{text}</figcaption></figure>"
         )
     notes_above = []
@@ -73,7 +73,8 @@ def gallery(results: Results, shown: Sequence[Shown], pictures: Mapping[Path, Em
             "at most or they cannot be read: see the folder pictures."
         )
     note = f'<p class="note">{escape(" ".join(notes_above))}</p>' if notes_above else ""
-    return f'{_legend(results)}{note}<div class="gallery">{"".join(figures)}</div>'
+    kind = "gallery volumes" if results.volumes else "gallery"
+    return f'{_legend(results)}{note}<div class="{kind}">{"".join(figures)}</div>'
 
 
 def _legend(results: Results) -> str:

@@ -26,7 +26,7 @@ _MEASURES = (
     ("surface_mm2", "Surface (mm²)", 0),
     ("largest_diameter_mm", "Largest diameter (mm)", 1),
     ("components", "Parts", 0),
-    ("mean_intensity", "Mean", 1),
+    ("mean_intensity", "Mean intensity", 1),
 )
 _FACTS = {
     "bundle": "Bundle",
@@ -43,9 +43,10 @@ _FACTS = {
 
 
 def title(results: Results) -> str:
-    """The bundle, or the folder's name where no record tells the bundle."""
-    bundles = [str(name) for name in _distinct(results.records, "bundle")]
-    return ", ".join(bundles) or results.folder.resolve().name
+    """The bundle and its version, or the folder's name where no record tells the bundle."""
+    provenances = [record["provenance"] for record in results.records]
+    bundles = [f"{one['bundle']} {one.get('bundle_version') or ''}".strip() for one in provenances if one.get("bundle")]
+    return ", ".join(dict.fromkeys(bundles)) or results.folder.resolve().name
 
 
 def body(results: Results, shown: Sequence[Shown], pictures: Mapping[Path, Embedded]) -> str:
@@ -76,7 +77,7 @@ def _overview(results: Results) -> str:
         counts.append(("seconds a case, median", figure_text(median(seconds), 2 if median(seconds) < 10 else 0)))
     if results.problems or (results.folder / "problems.json").is_file():
         counts.append(("problems", str(len(results.problems))))
-    tiles = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for name, value in counts)
+    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in counts)
     return f'<dl class="counts">{tiles}</dl>' if tiles else ""
 
 
@@ -116,9 +117,9 @@ def _evaluation(results: Results, places: Mapping[Path, str]) -> str:
             f'<div class="plots">{"".join(plots)}</div><p class="note">Bars count cases in steps of 0.05, '
             "a dot is a case, the line is the median.</p>"
         )
-    columns = [Column("Set"), Column("Image"), *(Column(name, 4) for name in results.metrics)]
+    columns = [Column("Image"), Column("Set"), *(Column(name, 4) for name in results.metrics)]
     rows = [
-        [score.set_name, _case_cell(score.case, score.picture, places), *score.values.values()]
+        [_case_cell(score.case, score.picture, places), score.set_name, *score.values.values()]
         for score in worst_first(results.scores)
     ]
     if rows:
@@ -133,6 +134,8 @@ def _measurements(results: Results, places: Mapping[Path, str]) -> str:
         for key, heading, decimals in _MEASURES
         if any(finite(measured.get(key)) is not None for _record, measured in pairs)
     ]
+    if any(key == "area_pixels" for key, _heading, _decimals in used):
+        used = [entry for entry in used if entry[0] != "voxels"]  # the same number
     if not used:
         return ""
     units = {str(unit) for _record, measured in pairs if (unit := measured.get("intensity_unit"))}

@@ -9,7 +9,7 @@ from statistics import fmean, quantiles
 __all__ = ["histogram", "summary"]
 
 _BINS = 20
-_WIDTH, _HEIGHT = 480, 190
+_WIDTH, _HEIGHT = 400, 190
 _LEFT, _RIGHT, _TOP = 40, 12, 14
 _PLOT = 110  # height of the bars' area
 _STRIP = _TOP + _PLOT + 14  # where the single values lie
@@ -59,6 +59,8 @@ def histogram(title: str, values: Sequence[tuple[str, float]]) -> str:
 def summary(values: Sequence[tuple[str, float]]) -> str:
     """Number, median, quartiles, mean and the lowest value, as a line of text."""
     numbers = [value for _case, value in values]
+    if len(numbers) == 1:
+        return f"1 case, {numbers[0]:.3f}"
     low, middle, high = _quartiles(values)
     return (
         f"{len(numbers)} cases, median {middle:.3f}, quartiles {low:.3f} to {high:.3f}, "

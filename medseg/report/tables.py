@@ -50,8 +50,10 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Any]]
 
 def figure_text(value: float | None, decimals: int) -> str:
     """A number with its thousands apart, or a dash where there is none."""
-    # an en dash, and the narrow no-break space that the SI brochure asks for
-    return "\u2013" if value is None else f"{value:,.{decimals}f}".replace(",", "\u202f")
+    if value is None:
+        return "\u2013"
+    # the narrow no-break space of the SI brochure, and a true minus
+    return f"{value:,.{decimals}f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _cell(column: Column, value: Any) -> str:
