@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medseg.data.checks import CheckedImages, check_images, check_pairs
 from medseg.data.errors import InputError
+from medseg.data.names import case_name, case_source
 from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
 from medseg.data.phantoms import (
     PHANTOMS,
@@ -32,6 +33,8 @@ __all__ = [
     "Splits",
     "VolumePhantom",
     "VolumeWriter",
+    "case_name",
+    "case_source",
     "check_images",
     "check_pairs",
     "check_volume_pairs",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,8 @@ import nibabel.orientations as orientations
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import ImageReader, MetaTensor, decollate_batch
-from monai.transforms import LoadImage
-from monai.utils import ImageMetaKey
+from monai.data import MetaTensor, decollate_batch
+from monai.transforms import Compose, LoadImaged
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -20,9 +18,11 @@ from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
 from medseg.data import decode_picture
+from medseg.data.names import case_name, case_source
 from medseg.handlers.atomic import replace_when_done
+from medseg.handlers.source_loader import source_loader
 
-__all__ = ["LABEL_COLOURS", "TRUTH_COLOUR", "CasePictures", "case_name", "label_colour", "picture_file"]
+__all__ = ["LABEL_COLOURS", "TRUTH_COLOUR", "CasePictures", "label_colour", "picture_file"]
 
 #: Outlines of labels 1, 2, ...: Okabe and Ito's colours, which colour-blind readers tell apart, brightest first
 LABEL_COLOURS = (
@@ -56,8 +56,8 @@ class CasePictures:
 
     Items of `engine.state.output` need `image` (a MetaTensor that knows its file), `pred` and optionally
     `label`: label maps `[1, ...]` of 0, 1, 2, ... or one-hot `[C, ...]` with the background first, in the file's
-    own pixels `[H, W]` or voxels `[X, Y, Z]`. A picture is `NAME.png`, where NAME is the file's name as
-    `SaveImaged` shortens it; items that name their test set go to a folder of that name. An empty mask has no
+    own pixels `[H, W]` or voxels `[X, Y, Z]`. A picture is `NAME.png`, where NAME is the case's
+    name; items that name their test set go to a folder of that name. An empty mask has no
     outline.
 
     Args:
@@ -67,7 +67,7 @@ class CasePictures:
         slices: number of slices of a volume at most.
         columns: number of slices in a row.
         max_side: of a picture, in pixels; larger ones are made smaller. The width of a montage stays below it too.
-        reader: what reads the volumes, as for `LoadImage`.
+        preprocessing: transforms whose `LoadImaged` reads the volumes; None for that of MONAI's defaults.
         image_key: key of the image in an output item.
         pred_key: key of the predicted mask.
         label_key: key of the true mask.
@@ -75,7 +75,8 @@ class CasePictures:
 
     Raises:
         ValueError: when a number is not positive or a range is empty, or (while running) when a mask has not the
-            size of its image or the image knows no file.
+            size of its image.
+        InputError: (while running) when the image knows no file.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class CasePictures:
         slices: int = 12,
         columns: int = 4,
         max_side: int = 1024,
-        reader: ImageReader | type[ImageReader] | str | None = None,
+        preprocessing: Compose | None = None,
         image_key: str = "image",
         pred_key: str = "pred",
         label_key: str = "label",
@@ -103,7 +104,7 @@ class CasePictures:
         self.slices = slices
         self.columns = columns
         self.max_side = max_side
-        self.reader = reader
+        self.load = LoadImaged(image_key) if preprocessing is None else source_loader(preprocessing, image_key)
         self.image_key = image_key
         self.pred_key = pred_key
         self.label_key = label_key
@@ -123,18 +124,12 @@ class CasePictures:
         items = decollate_batch(output) if isinstance(output, Mapping) else output
         sources = decollate_batch(batch) if isinstance(batch, Mapping) else batch
         for item, source in zip(items, sources, strict=True):
-            file = self._file(item)
+            file = case_source(getattr(item[self.image_key], "meta", {}))
             masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
             picture = (self._draw_picture if masks[-1].ndim == 2 else self._draw_volume)(file, *masks)
             name = picture_file(self.output_dir, file, source.get(self.set_key, ""))
             with replace_when_done(name) as path:
                 Image.fromarray(picture).save(path, format="PNG")
-
-    def _file(self, item: Mapping[str, Any]) -> str:
-        name = getattr(item[self.image_key], "meta", {}).get(ImageMetaKey.FILENAME_OR_OBJ)
-        if name is None:
-            raise ValueError(f"CasePictures finds no file name in {self.image_key!r}: load the images with LoadImaged.")
-        return str(name)
 
     def _draw_picture(self, file: str, *masks: np.ndarray) -> np.ndarray:
         picture = decode_picture(file)
@@ -145,7 +140,7 @@ class CasePictures:
         return _draw(Image.fromarray(picture), masks, (width, height))
 
     def _draw_volume(self, file: str, *masks: np.ndarray) -> np.ndarray:
-        volume = LoadImage(self.reader, image_only=True, ensure_channel_first=False)(file)
+        volume = self.load({self.image_key: file})[self.image_key]
         for mask in masks:
             _check_shape(mask, volume.shape, file)
         image, *masks_seen = (_radiological(array, volume.affine) for array in (volume.numpy(), *masks))
@@ -171,13 +166,7 @@ class CasePictures:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def case_name(file: str | os.PathLike[str]) -> str:
-    """The name of a case: that of its file without folder and ending, as MONAI's `SaveImaged` shortens it."""
-    stem, ending = os.path.splitext(os.path.basename(os.path.normpath(file)))
-    return os.path.splitext(stem)[0] if ending == ".gz" else stem
-
-
-def picture_file(folder: str | Path, file: str | os.PathLike[str], set_name: str = "") -> Path:
+def picture_file(folder: str | Path, file: str | Path, set_name: str = "") -> Path:
     """Where the picture of a case lies.
 
     Args:

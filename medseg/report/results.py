@@ -14,8 +14,9 @@ from statistics import fmean
 from typing import Any
 
 from medseg.data.errors import InputError
+from medseg.data.names import case_name
 from medseg.data.volumes import VOLUME_SUFFIXES
-from medseg.handlers.case_pictures import case_name, picture_file
+from medseg.handlers.case_pictures import picture_file
 
 __all__ = ["Results", "Score", "finite", "measurements", "read_results", "worst_first"]
 
