@@ -26,7 +26,8 @@ from .data import InputError, decode_picture, polyp_phantom
 from .handlers.atomic import replace_when_done
 from .inferers import SelfClusteringInferer
 from .networks.checkpoints import check_fit, read_state_dict
-from .workflow import check_bundle_root, load_tensorrt, tensorrt_problem
+from .tensorrt import load_tensorrt, tensorrt_problem
+from .workflow import check_bundle_root
 
 __all__ = ["LIMIT", "SIZES", "TENSORRT_LIMIT", "Difference", "export_bundle", "set_values"]
 

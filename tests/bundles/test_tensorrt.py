@@ -9,7 +9,7 @@ import torch
 from monai.bundle import ConfigParser
 from running import BUNDLES, config_files, run_command, run_here
 
-from medseg import workflow
+from medseg import tensorrt
 from medseg.data import InputError
 
 NAMES = sorted(path.parts[-3] for path in BUNDLES.glob("*/configs/inference_trt.yaml"))
@@ -24,26 +24,28 @@ def test_every_feed_forward_network_has_the_config() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_network_and_its_weights_differ(name: str) -> None:
-    (plain,), (override,) = (config_files(name, kind) for kind in ("inference", "inference_trt"))
-    inference, tensorrt = ConfigParser.load_config_file(plain), ConfigParser.load_config_file(override)
-    loaders = [handler for handler in inference["handlers"] if handler["_target_"] == "CheckpointLoader"]
-    assert len(loaders) == 1
-    assert tensorrt["handlers"] == [handler for handler in inference["handlers"] if handler not in loaders]
-    weights = "$medseg.workflow.check_weights(@network_def, @checkpoint)"
-    engine = "$medseg.workflow.check_tensorrt(@engine)"
-    assert tensorrt["initialize"] == [engine if step == weights else step for step in inference["initialize"]]
-    assert engine in tensorrt["initialize"]
+    """The override names two places in lists of inference.yaml; these must be the ones it means."""
+    plain = ConfigParser.load_config_files(config_files(name, "inference"))
+    config = ConfigParser(ConfigParser.load_config_files(config_files(name, "inference", "inference_trt")))
+    config["bundle_root"] = str(BUNDLES / name)
+    loader = next(i for i, handler in enumerate(plain["handlers"]) if handler["_target_"] == "CheckpointLoader")
+    assert config[f"handlers::{loader}"] == {**plain["handlers"][loader], "_disabled_": True}
+    weights = plain["initialize"].index("$medseg.workflow.check_weights(@network_def, @checkpoint)")
+    assert config[f"initialize::{weights}"] == "$medseg.tensorrt.check_tensorrt(@checkpoint)"
+    changed = {key for key in plain if config[key] != plain[key]} - {"bundle_root"}
+    assert changed == {"checkpoint", "network_def", "amp", "handlers", "initialize"}
+    assert [i for i, step in enumerate(plain["initialize"]) if config["initialize"][i] != step] == [weights]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_gpu_it_ends_before_anything_else(name: str, tmp_path: Path) -> None:
+def test_without_a_gpu_it_ends_before_any_result(name: str, tmp_path: Path) -> None:
     folders = {"output_dir": str(tmp_path / "out"), "phantom_dir": str(tmp_path / "phantoms")}
     with pytest.raises(Exception, match="evaluate") as error:
         run_here("inferring", name, "inference", "inference_trt", phantoms=2, **folders)
     assert isinstance(error.value.__cause__, InputError)
     assert str(error.value.__cause__) == SENTENCE
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").rglob("*")) == []
 
 
 @pytest.mark.slow
@@ -58,9 +60,9 @@ def test_without_a_gpu_the_command_ends_with_one_sentence(tmp_path: Path) -> Non
 
 def test_with_a_gpu_the_package_and_the_engine_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(workflow, "find_spec", lambda name: None)
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="torch_tensorrt is not installed"):
-        workflow.load_tensorrt(tmp_path / "model_trt.ts")
-    monkeypatch.setattr(workflow, "find_spec", lambda name: object())
+        tensorrt.load_tensorrt(tmp_path / "model_trt.ts")
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: object())
     with pytest.raises(InputError, match="There is no TensorRT engine"):
-        workflow.check_tensorrt(tmp_path / "model_trt.ts")
+        tensorrt.check_tensorrt(tmp_path / "model_trt.ts")
