@@ -6,6 +6,11 @@ bash scripts/setup.sh .venv-test dev,compare,export,tracking
 bin=$PWD/.venv-test/bin
 # the comparison does without torchvision, which timm would bring with gigabytes of CUDA
 "$bin/pip" install --quiet --disable-pip-version-check -c scripts/constraints.txt --no-deps timm
+# MONAI Deploy's own packages, which exist for this platform only
+if [ "$(uname -sm)" = "Linux x86_64" ]; then
+    PYTHON=$bin/python bash scripts/deploy_setup.sh .venv-test-deploy
+    export DEPLOY_ENV=$PWD/.venv-test-deploy
+fi
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
