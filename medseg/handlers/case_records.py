@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor, decollate_batch
-from monai.transforms import Compose, LoadImaged, Transform
-from monai.utils import MetaKeys, convert_to_numpy, ensure_tuple
+from monai.transforms import Compose
+from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
 from medseg.data.errors import InputError
@@ -22,6 +22,7 @@ from medseg.data.names import case_name, case_source
 from medseg.handlers.atomic import replace_when_done
 from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
 from medseg.handlers.provenance import read_metadata, run_provenance
+from medseg.handlers.source_loader import source_loader
 from medseg.metrics.measurements import measure_segments
 
 # what a run may have written for a case: kind -> what follows the output folder
@@ -88,7 +89,7 @@ class CaseRecords:
     ) -> None:
         self.output_dir = Path(output_dir)
         self.bundle_root = bundle_root
-        self.load = None if preprocessing is None else _loader(preprocessing, image_key)
+        self.load = None if preprocessing is None else source_loader(preprocessing, image_key)
         self.weights = None if isinstance(weights, bool) else weights
         self.seed = seed
         self.device = device
@@ -184,14 +185,6 @@ class CaseRecords:
 
 def _items(batch: Any) -> list[Any]:
     return decollate_batch(batch) if isinstance(batch, Mapping) else list(batch)
-
-
-def _loader(preprocessing: Compose, key: str) -> Transform:
-    """The step of a bundle's preprocessing that reads the image."""
-    for step in ensure_tuple(preprocessing.transforms):
-        if isinstance(step, LoadImaged) and key in step.keys:
-            return step
-    raise ValueError(f"CaseRecords finds no LoadImaged of {key!r} in the preprocessing: pass preprocessing: null.")
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:
