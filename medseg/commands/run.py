@@ -152,3 +152,4 @@ def _log_plainly() -> None:
     logging.getLogger("ignite").setLevel(logging.CRITICAL)
     # of a decoder for GPUs that MONAI looks for whenever it loads an image
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
