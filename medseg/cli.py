@@ -153,4 +153,16 @@ def _export(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {target}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export)
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write report.html, one page about a results folder, into that folder")
+    parser.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="output_dir of inference or evaluation")
+    parser.set_defaults(run=_report)
+
+
+def _report(given: argparse.Namespace) -> None:
+    from .report import write_report
+
+    sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
+
+
+_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export, _add_report)

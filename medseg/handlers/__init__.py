@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medseg.handlers.batch_meta import batch_meta
+from medseg.handlers.case_pictures import CasePictures
 from medseg.handlers.case_records import CaseRecords
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
 from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
@@ -13,6 +14,7 @@ from medseg.handlers.saliency import SaliencyMetrics
 
 __all__ = [
     "AtomicCheckpointSaver",
+    "CasePictures",
     "CaseRecords",
     "MaskOverlap",
     "MetricsTable",

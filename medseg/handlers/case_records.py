@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor, decollate_batch
-from monai.transforms import Compose, LoadImaged, Transform
-from monai.utils import MetaKeys, convert_to_numpy, ensure_tuple
+from monai.transforms import Compose
+from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
 from medseg.data.errors import InputError
@@ -22,24 +22,23 @@ from medseg.data.names import case_name, case_source
 from medseg.handlers.atomic import replace_when_done
 from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
 from medseg.handlers.provenance import read_metadata, run_provenance
+from medseg.handlers.source_loader import source_loader
 from medseg.metrics.measurements import measure_segments
 
 # what a run may have written for a case: kind -> what follows the output folder
 _OUTPUTS = {
-    "mask": ("{}.nii.gz", "{}.png"),
+    "mask": ("{}.dcm", "{}.nii.gz", "{}.png"),  # of several the last one
     "dicom_seg": ("{}.dcm",),
     "picture": ("pictures/{}.png",),
 }
-_RESULTS = ("mask", "dicom_seg")
 
 
 class CaseRecords:
     """A record of each case of an inference run: its measurements, and what they were made with.
 
     When a case's outputs are written, its record follows as `records/NAME.json` in the output folder, whole or not
-    at all: a case that has a record is done. A record of an earlier run is removed before its case is run again. At
-    the end of the run all records of the folder, also those of earlier runs, become its `measurements.csv`,
-    `measurements.json` and `slice_areas.csv` (:py:func:`write_measurement_tables`). Format:
+    at all: a case that has a record is done. At the end of the run all records of the folder, also those of earlier
+    runs, become its tables (:py:func:`medseg.handlers.write_measurement_tables`). The format is in
     `medseg/handlers/measurements.schema.json`. In a config, as the last handler::
 
         - _target_: medseg.handlers.CaseRecords
@@ -73,7 +72,7 @@ class CaseRecords:
     Raises:
         InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
         ValueError: when the preprocessing has no `LoadImaged` of the image.
-        RuntimeError: (while running) when a case has neither mask nor DICOM SEG in the output folder.
+        RuntimeError: (while running) when a case has no mask in the output folder, be it picture, NIfTI or DICOM SEG.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class CaseRecords:
     ) -> None:
         self.output_dir = Path(output_dir)
         self.bundle_root = bundle_root
-        self.load = None if preprocessing is None else _loader(preprocessing, image_key)
+        self.load = None if preprocessing is None else source_loader(preprocessing, image_key)
         self.weights = None if isinstance(weights, bool) else weights
         self.seed = seed
         self.device = device
@@ -108,7 +107,6 @@ class CaseRecords:
             engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_STARTED, self._forget)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
@@ -120,11 +118,6 @@ class CaseRecords:
         self._modality = formats["inputs"]["image"].get("modality", "")
         self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
         self._began = time.perf_counter()
-
-    def _forget(self, engine: Engine) -> None:
-        """Remove the records of the cases that are about to be written again."""
-        for item in _items(engine.state.batch):
-            self._path(case_name(case_source(item[self.image_key].meta))).unlink(missing_ok=True)
 
     def __call__(self, engine: Engine) -> None:
         """Write the records of the batch that has just been written."""
@@ -172,7 +165,7 @@ class CaseRecords:
             for relative in patterns
             if (self.output_dir / relative.format(name)).is_file()
         }
-        if not found.keys() & set(_RESULTS):
+        if "mask" not in found:
             raise RuntimeError(
                 f"There is no mask of {name} in {self.output_dir}: CaseRecords needs the output_dir of SaveImaged."
             )
@@ -192,14 +185,6 @@ class CaseRecords:
 
 def _items(batch: Any) -> list[Any]:
     return decollate_batch(batch) if isinstance(batch, Mapping) else list(batch)
-
-
-def _loader(preprocessing: Compose, key: str) -> Transform:
-    """The step of a bundle's preprocessing that reads the image."""
-    for step in ensure_tuple(preprocessing.transforms):
-        if isinstance(step, LoadImaged) and key in step.keys:
-            return step
-    raise ValueError(f"CaseRecords finds no LoadImaged of {key!r} in the preprocessing: pass preprocessing: null.")
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:

@@ -165,7 +165,11 @@ def test_training_and_inference_agree(name: str) -> None:
             step["keys"] = "image"
     assert reading == inference["preprocessing"]["transforms"]
     decisions = [
-        [step for step in steps if step["_target_"] == "AsDiscreted" and step.keys() & {"argmax", "threshold"}]
+        [
+            step
+            for step in steps
+            if step.keys() & {"argmax", "threshold"} or step["_target_"] == "medseg.transforms.ArgmaxInvertd"
+        ]
         for steps in (
             train["validate"]["postprocessing"]["transforms"],
             inference["postprocessing"]["transforms"],

@@ -103,8 +103,9 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     Image.new("RGB", (80, 64)).save(tmp_path / "one.bmp")
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
     run_here("run", BUNDLE, "inference", ckpt_dir=str(trained), **options)
-    masks = [name for name in files_under(tmp_path / "out") if name.endswith(".png") and not name.startswith("p")]
-    assert masks == ["one.png"]
+    tables, pictures = ["measurements.csv", "measurements.json"], ["pictures/one.png", "pictures/overlays.png"]
+    written = [*tables, "one.png", *pictures, "records/one.json", "settings.json"]
+    assert files_under(tmp_path / "out") == written
 
 
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
