@@ -66,6 +66,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
         ckpt_dir=str(trained),
         phantom_dir=str(trained / "phantoms"),
         test_sets={"first": str(first), "second": [str(second), "train.txt"]},
+        report=True,
     )
     with open(tmp_path / "out" / "table.csv") as file:
         table = {row["set"]: row for row in csv.DictReader(file)}
@@ -73,7 +74,11 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     with open(tmp_path / "out" / "images.csv") as file:
         dice = [float(row["Dice@0.5"]) for row in csv.DictReader(file)]
     assert float(table["all images"]["Dice@0.5"]) == pytest.approx(np.mean(dice), abs=1e-5)
-    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png"} <= set(files_under(tmp_path / "out"))
+    written = files_under(tmp_path / "out")
+    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png", "report.html"} <= set(written)
+    for name, count in (("first", 2), ("second", 8)):
+        assert len([path for path in written if path.startswith(f"pictures/{name}/")]) == count
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 10
 
 
 def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path) -> None:
@@ -104,7 +109,8 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
     run_here("run", BUNDLE, "inference", ckpt_dir=str(trained), **options)
     tables = ["measurements.csv", "measurements.json"]
-    assert files_under(tmp_path / "out") == [*tables, "one.png", "pictures/overlays.png", "records/one.json"]
+    pictures = ["pictures/one.png", "pictures/overlays.png"]
+    assert files_under(tmp_path / "out") == [*tables, "one.png", *pictures, "records/one.json"]
 
 
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
