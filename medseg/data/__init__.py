@@ -16,7 +16,14 @@ from medseg.data.phantoms import (
     write_phantoms,
 )
 from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
-from medseg.data.volumes import VOLUME_SUFFIXES, check_volume_pairs, check_volumes, find_volume_pairs, find_volumes
+from medseg.data.volumes import (
+    VOLUME_SUFFIXES,
+    VolumeReader,
+    check_volume_pairs,
+    check_volumes,
+    find_volume_pairs,
+    find_volumes,
+)
 from medseg.data.writers import PictureWriter, VolumeWriter
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "PictureWriter",
     "Splits",
     "VolumePhantom",
+    "VolumeReader",
     "VolumeWriter",
     "check_images",
     "check_pairs",

@@ -1,0 +1,153 @@
+"""Writing a label map as DICOM SEG beside the CT series it was made from."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.utils import optional_import
+
+from medseg.data.dicom.container import Container
+from medseg.data.dicom.series import container_of, open_series, require_dicom
+from medseg.data.dicom.stack import Stack, stack_slices
+from medseg.data.errors import InputError
+from medseg.handlers.atomic import replace_when_done
+
+__all__ = ["write_segmentation"]
+
+pydicom, _ = optional_import("pydicom")
+highdicom, _has_highdicom = optional_import("highdicom")
+
+_SERIES_NUMBER = 9901  # far from those that scanners give
+
+
+def write_segmentation(
+    labels: np.ndarray, affine: np.ndarray, source: PathLike, metadata: PathLike, target: PathLike
+) -> None:
+    """Write a label map as a DICOM SEG object (binary segments) that refers to the images of its series.
+
+    The label map is brought to the order of the series' slices by the affines, never by the order of its axes. Frames
+    in which a segment is empty are left out; if all are, the file describes the segments and holds empty frames.
+
+    Args:
+        labels: whole numbers ``[X, Y, Z]``, 0 is background, on the voxels of the series in any order and direction of
+            the axes.
+        affine: of ``labels``, ``[4, 4]``, to mm right, front and up (RAS).
+        source: the series, as for :func:`load_series`.
+        metadata: a bundle's ``metadata.json``. Its ``segments`` give for each label (``"1"``, ``"2"``, ...) a ``label``
+            and the codes ``category``, ``type`` and, where needed, ``modifier``, each as ``[value, scheme, meaning]``.
+        target: the file to write; an existing one is replaced. It appears whole or not at all.
+
+    Raises:
+        InputError: highdicom is missing, the series cannot be used, ``labels`` does not lie on its voxels, or one of
+            its labels is not in ``segments``.
+    """
+    require_dicom()
+    if not _has_highdicom:
+        raise InputError("Writing DICOM SEG needs highdicom: install it by `pip install medseg[dicom]`.")
+    facts = json.loads(Path(metadata).read_text())
+    with container_of(source) as container:
+        series = open_series(source, container)
+        stack = stack_slices(series)
+        images = _images(container, stack)
+    segments = _segments(labels, facts, Path(metadata))
+    try:
+        frames = _frames(labels, affine, stack, images)
+    except RuntimeError:
+        raise InputError(f"{series.name} and its label map have other voxels: invert resampling first.") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote values of the header
+        segmentation = _build(images, frames, segments, facts)
+    with replace_when_done(Path(target)) as temporary:
+        segmentation.save_as(temporary)
+
+
+def _images(container: Container, stack: Stack) -> list[Any]:
+    """Whole headers of the files, in the order of the slices."""
+    images = []
+    for name in dict.fromkeys(plane.file for plane in stack.planes):
+        with container.open(name) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values of the header
+            images.append(pydicom.dcmread(file, stop_before_pixels=True))
+    return images
+
+
+def _frames(labels: np.ndarray, affine: np.ndarray, stack: Stack, images: list[Any]) -> np.ndarray:
+    """The label map as ``[frame, row, column]``, in the order of the source's frames.
+
+    Raises:
+        RuntimeError: the voxels are not those of the series.
+    """
+    reference = images[0].FrameOfReferenceUID
+
+    def placed(array: np.ndarray, lps: np.ndarray) -> Any:
+        return highdicom.Volume(array, lps, coordinate_system="PATIENT", frame_of_reference_uid=reference)
+
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
+    rows, columns = stack.planes[0].shape
+    # from (column, row, slice) to highdicom's (slice, row, column)
+    geometry = highdicom.VolumeGeometry(
+        stack.affine[:, [2, 1, 0, 3]],
+        spatial_shape=(len(stack.planes), rows, columns),
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=reference,
+    )
+    volume = placed(labels.astype(np.uint8), to_lps @ affine)
+    if sorted(volume.spatial_shape) != sorted(geometry.spatial_shape):
+        raise RuntimeError  # match_geometry would crop or pad
+    frames = volume.match_geometry(geometry, tol=1e-3).array
+    return frames[np.argsort([plane.frame for plane in stack.planes], kind="stable")]
+
+
+def _segments(labels: np.ndarray, facts: Mapping[str, Any], metadata: Path) -> list[Any]:
+    segments = facts.get("segments", {})
+    unknown = sorted({str(int(value)) for value in np.unique(labels) if value} - segments.keys(), key=int)
+    if unknown:
+        raise InputError(f"{metadata} has no entry in `segments` for label {', '.join(unknown)}: add its name and codes.")
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name=facts["name"], version=facts["version"], family=highdicom.sr.CodedConcept("123110", "DCM", "Artificial Intelligence")
+    )
+    return [_described(int(number), segments[number], algorithm) for number in sorted(segments, key=int)]
+
+
+def _described(number: int, segment: Mapping[str, Any], algorithm: Any) -> Any:
+    description = highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=segment["label"],
+        segmented_property_category=highdicom.sr.CodedConcept(*segment["category"]),
+        segmented_property_type=highdicom.sr.CodedConcept(*segment["type"]),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm,
+    )
+    if "modifier" in segment:  # highdicom has no argument for it
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [highdicom.sr.CodedConcept(*segment["modifier"])]
+    return description
+
+
+def _build(images: list[Any], frames: np.ndarray, segments: list[Any], facts: Mapping[str, Any]) -> Any:
+    from medseg import __version__
+
+    return highdicom.seg.Segmentation(
+        source_images=images,
+        pixel_array=frames,
+        segmentation_type="BINARY",
+        segment_descriptions=segments,
+        series_instance_uid=highdicom.UID(),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="medseg",
+        manufacturer_model_name=facts["name"],
+        software_versions=__version__,
+        device_serial_number=facts["version"],
+        series_description=facts["name"],
+        content_label="SEGMENTATION",
+        content_description=facts["task"][:64],
+        omit_empty_frames=bool(frames.any()),
+    )
