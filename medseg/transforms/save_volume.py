@@ -82,7 +82,7 @@ class SaveVolumed(SaveImaged):
             raise InputError(f"output_format must be one of {', '.join(_FORMATS)}, got '{output_format}'.")
         super().__init__(
             keys,
-            output_dir=output_dir,
+            output_dir=Path(output_dir),
             output_postfix="",
             output_ext=".nii.gz",
             output_dtype=np.uint8,
@@ -97,7 +97,7 @@ class SaveVolumed(SaveImaged):
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         """Write the label maps of one case; the data come back as they are."""
-        key = self.first_key(data)
+        key = self.first_key(dict(data))
         from_dicom = bool(key) and is_series_path(_source(data[key]))
         if from_dicom and self.output_format != "nifti":
             self.save_dicom(data)

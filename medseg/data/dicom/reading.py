@@ -39,7 +39,9 @@ def load_series(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         series = open_series(path, container)
         stack = stack_slices(series)
         volume = _decode(container, series, stack)
-    return volume, np.diag([-1.0, -1.0, 1.0, 1.0]) @ stack.affine
+    # rounded as NIfTI stores it: MONAI's Spacing puts oblique volumes on another grid for a difference of 1e-8
+    affine = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ stack.affine).astype(np.float32)
+    return volume, affine.astype(np.float64)
 
 
 def _decode(container: Container, series: Series, stack: Stack) -> np.ndarray:

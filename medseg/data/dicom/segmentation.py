@@ -25,6 +25,12 @@ highdicom, _has_highdicom = optional_import("highdicom")
 
 _SERIES_NUMBER = 9901  # far from those that scanners give
 
+# highdicom copies these and needs them, if only blank; anonymisers remove them
+_COPIED = [
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+]
+
 
 def write_segmentation(
     labels: np.ndarray, affine: np.ndarray, source: PathLike, metadata: PathLike, target: PathLike
@@ -74,6 +80,9 @@ def _images(container: Container, stack: Stack) -> list[Any]:
         with container.open(name) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote values of the header
             images.append(pydicom.dcmread(file, stop_before_pixels=True))
+    for image in images:
+        for keyword in set(_COPIED) - set(image.dir()):
+            setattr(image, keyword, None)
     return images
 
 
@@ -108,10 +117,10 @@ def _segments(labels: np.ndarray, facts: Mapping[str, Any], metadata: Path) -> l
     segments = facts.get("segments", {})
     unknown = sorted({str(int(value)) for value in np.unique(labels) if value} - segments.keys(), key=int)
     if unknown:
-        raise InputError(f"{metadata} has no entry in `segments` for label {', '.join(unknown)}: add its name and codes.")
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=facts["name"], version=facts["version"], family=highdicom.sr.CodedConcept("123110", "DCM", "Artificial Intelligence")
-    )
+        which = ", ".join(unknown)
+        raise InputError(f"{metadata} has no entry in `segments` for label {which}: add its name and codes.")
+    family = highdicom.sr.CodedConcept("123110", "DCM", "Artificial Intelligence")
+    algorithm = highdicom.AlgorithmIdentificationSequence(facts["name"], family, facts["version"])
     return [_described(int(number), segments[number], algorithm) for number in sorted(segments, key=int)]
 
 

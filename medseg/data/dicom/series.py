@@ -214,7 +214,7 @@ def _series_of_file(path: Path) -> str | None:
 
 
 def _inner_folder(headers: Sequence[Header]) -> str:
-    """The deepest folder that holds all files of a series, relative to its container; '.' or nothing for that itself."""
+    """The deepest folder that holds all files of a series, relative to its container ('.' or nothing: itself)."""
     return os.path.commonpath([PurePosixPath(header.file).parent for header in headers])
 
 

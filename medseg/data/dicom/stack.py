@@ -18,7 +18,7 @@ get_decoder, _ = optional_import("pydicom.pixels", name="get_decoder")
 
 _FEWEST_SLICES = 3
 _SAME = 1e-3  # mm or parts of a unit vector: headers round
-_OFF_GRID = 0.1  # of the slice spacing: some scanners round positions to 0.1 mm
+_OFF_GRID = 0.2  # of the slice spacing: some scanners round positions to 0.1 mm
 _OFF_NORMAL = 0.5  # pixels over the whole volume
 
 _MACROS = {
