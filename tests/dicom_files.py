@@ -39,7 +39,7 @@ def nifti_affine(
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-def slices_of(volume: np.ndarray, affine: np.ndarray, slope: float = 1, intercept: float = -1024) -> list[Dataset]:
+def slices_of(volume: np.ndarray, affine: np.ndarray, slope: float = 1, intercept: float = -2048) -> list[Dataset]:
     """A CT series of `volume`, HU `[column, row, slice]`, at a right-handed or left-handed `affine` (RAS)."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
