@@ -21,7 +21,7 @@ from medseg.handlers.atomic import replace_when_done
 __all__ = ["write_segmentation"]
 
 pydicom, _ = optional_import("pydicom")
-highdicom, _has_highdicom = optional_import("highdicom")
+# highdicom takes long to import, so that is done by the functions that need it
 
 _SERIES_NUMBER = 9901  # far from those that scanners give
 
@@ -50,12 +50,10 @@ def write_segmentation(
         target: the file to write; an existing one is replaced. It appears whole or not at all.
 
     Raises:
-        InputError: highdicom is missing, the series cannot be used, ``labels`` does not lie on its voxels, or one of
+        InputError: the extra `dicom` is not installed, the series cannot be used, ``labels`` does not lie on its voxels, or one of
             its labels is not in ``segments``.
     """
     require_dicom()
-    if not _has_highdicom:
-        raise InputError("Writing DICOM SEG needs highdicom: install it by `pip install medseg[dicom]`.")
     facts = json.loads(Path(metadata).read_text())
     with container_of(source) as container:
         series = open_series(source, container)
@@ -92,6 +90,8 @@ def _frames(labels: np.ndarray, affine: np.ndarray, stack: Stack, images: list[A
     Raises:
         RuntimeError: the voxels are not those of the series.
     """
+    import highdicom
+
     reference = images[0].FrameOfReferenceUID
 
     def placed(array: np.ndarray, lps: np.ndarray) -> Any:
@@ -114,6 +114,8 @@ def _frames(labels: np.ndarray, affine: np.ndarray, stack: Stack, images: list[A
 
 
 def _segments(labels: np.ndarray, facts: Mapping[str, Any], metadata: Path) -> list[Any]:
+    import highdicom
+
     segments = facts.get("segments", {})
     unknown = sorted({str(int(value)) for value in np.unique(labels) if value} - segments.keys(), key=int)
     if unknown:
@@ -125,6 +127,8 @@ def _segments(labels: np.ndarray, facts: Mapping[str, Any], metadata: Path) -> l
 
 
 def _described(number: int, segment: Mapping[str, Any], algorithm: Any) -> Any:
+    import highdicom
+
     description = highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=segment["label"],
@@ -140,6 +144,8 @@ def _described(number: int, segment: Mapping[str, Any], algorithm: Any) -> Any:
 
 
 def _build(images: list[Any], frames: np.ndarray, segments: list[Any], facts: Mapping[str, Any]) -> Any:
+    import highdicom
+
     from medseg import __version__
 
     return highdicom.seg.Segmentation(

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from medseg.data.errors import InputError
 
 __all__ = ["Header", "Series", "find_series", "holds_dicom", "is_series_path", "open_series", "require_dicom"]
 
-pydicom, _has_pydicom = optional_import("pydicom")
+pydicom, _ = optional_import("pydicom")
 
 SERIES_SUFFIX = ".dicom"
 _MARK = "@"
@@ -56,9 +57,9 @@ class Series(NamedTuple):
 
 
 def require_dicom() -> None:
-    """Raise an `InputError` unless pydicom is installed."""
-    if not _has_pydicom:
-        raise InputError("Reading DICOM needs pydicom and highdicom: install them by `pip install medseg[dicom]`.")
+    """Raise an `InputError` unless the packages of the extra `dicom` are installed."""
+    if not (find_spec("pydicom") and find_spec("highdicom")):
+        raise InputError("DICOM needs pydicom and highdicom: install them by `pip install medseg[dicom]`.")
 
 
 def holds_dicom(path: PathLike) -> bool:
@@ -91,7 +92,7 @@ def find_series(path: PathLike) -> list[dict[str, str]]:
         with the number of the series, and then the end of its UID, where that names several. Empty for no image.
 
     Raises:
-        InputError: pydicom is missing, a zip cannot be read, or there are DICOM files but none can be read.
+        InputError: the extra `dicom` is not installed, a zip cannot be read, or there are DICOM files but none can be read.
     """
     require_dicom()
     path = Path(path)
