@@ -25,7 +25,7 @@ from dicom_files import (
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from medseg.data import InputError
-from medseg.data.dicom import write_segmentation
+from medseg.data.dicom import load_series, write_segmentation
 
 SPACING = (0.7, 0.9, 2.5)
 SHAPE = (9, 7, 6)
@@ -135,6 +135,30 @@ def test_names_codes_and_versions(metadata: Path, tmp_path: Path) -> None:
     assert "SegmentedPropertyTypeModifierCodeSequence" not in second.SegmentedPropertyTypeCodeSequence[0]
     algorithm = first.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("A network", "1.2.3")
+
+
+def test_headers_that_the_scanner_rounded(metadata: Path, tmp_path: Path) -> None:
+    """Frames keep the positions of their sources, not those of the regular grid."""
+    affine = nifti_affine(turned(17), SPACING)
+
+    def round_off(k: int, dataset: Any) -> None:
+        dataset.ImagePositionPatient = [round(float(x), 1) for x in dataset.ImagePositionPatient]
+        dataset.ImageOrientationPatient = [round(float(x), 4 + k % 2) for x in dataset.ImageOrientationPatient]
+        dataset.PixelSpacing = [round(float(x) + 1e-5 * (k % 2), 6) for x in dataset.PixelSpacing]
+
+    write_slices(tmp_path / "series", slices_of(np.zeros(SHAPE), affine), round_off)
+    volume, rounded = load_series(tmp_path / "series")
+    assert volume.shape == SHAPE
+    write_segmentation(some_labels(), rounded, tmp_path / "series", metadata, tmp_path / "seg.dcm")
+    found = pydicom.dcmread(tmp_path / "seg.dcm")
+    images = images_of(tmp_path / "series")
+    frames = zip(found.pixel_array, found.PerFrameFunctionalGroupsSequence, strict=True)
+    order = sorted(images.values(), key=lambda image: float(image.ImagePositionPatient[2]))
+    for pixels, frame in frames:
+        source = images[frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        assert frame.PlanePositionSequence[0].ImagePositionPatient == source.ImagePositionPatient
+        number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        np.testing.assert_array_equal(pixels.T > 0, some_labels()[:, :, order.index(source)] == number)
 
 
 @pytest.mark.parametrize("empty", [False, True])

@@ -32,8 +32,8 @@ def load_series(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         mm right, front and up (RAS, as NIfTI's). Slices are sorted by position along their normal.
 
     Raises:
-        InputError: the extra `dicom` is not installed, there is no such series, it is not a regular volume, or a file of it cannot be
-            decoded. The message names the series and holds nothing of its patient.
+        InputError: the extra `dicom` is missing, there is no such series, it is not a regular volume, or a file of
+            it cannot be decoded. The message names the series and holds nothing of its patient.
     """
     with container_of(path) as container:
         series = open_series(path, container)

@@ -50,8 +50,8 @@ def write_segmentation(
         target: the file to write; an existing one is replaced. It appears whole or not at all.
 
     Raises:
-        InputError: the extra `dicom` is not installed, the series cannot be used, ``labels`` does not lie on its voxels, or one of
-            its labels is not in ``segments``.
+        InputError: the extra `dicom` is missing, the series cannot be used, ``labels`` does not lie on its voxels, or
+            one of its labels is not in ``segments``.
     """
     require_dicom()
     facts = json.loads(Path(metadata).read_text())
@@ -79,6 +79,11 @@ def _images(container: Container, stack: Stack) -> list[Any]:
             warnings.simplefilter("ignore")  # they quote values of the header
             images.append(pydicom.dcmread(file, stop_before_pixels=True))
     for image in images:
+        if (
+            "ImageOrientationPatient" in image
+        ):  # not in a multi-frame image; alike but for rounding, highdicom wants same
+            image.ImageOrientationPatient = images[0].ImageOrientationPatient
+            image.PixelSpacing = images[0].PixelSpacing
         for keyword in set(_COPIED) - set(image.dir()):
             setattr(image, keyword, None)
     return images
@@ -92,21 +97,12 @@ def _frames(labels: np.ndarray, affine: np.ndarray, stack: Stack, images: list[A
     """
     import highdicom
 
-    reference = images[0].FrameOfReferenceUID
-
-    def placed(array: np.ndarray, lps: np.ndarray) -> Any:
-        return highdicom.Volume(array, lps, coordinate_system="PATIENT", frame_of_reference_uid=reference)
-
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
+    place = {"coordinate_system": "PATIENT", "frame_of_reference_uid": images[0].FrameOfReferenceUID}
     rows, columns = stack.planes[0].shape
     # from (column, row, slice) to highdicom's (slice, row, column)
-    geometry = highdicom.VolumeGeometry(
-        stack.affine[:, [2, 1, 0, 3]],
-        spatial_shape=(len(stack.planes), rows, columns),
-        coordinate_system="PATIENT",
-        frame_of_reference_uid=reference,
-    )
-    volume = placed(labels.astype(np.uint8), to_lps @ affine)
+    shape = (len(stack.planes), rows, columns)
+    geometry = highdicom.VolumeGeometry(stack.affine[:, [2, 1, 0, 3]], spatial_shape=shape, **place)
+    volume = highdicom.Volume(labels.astype(np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, **place)
     if sorted(volume.spatial_shape) != sorted(geometry.spatial_shape):
         raise RuntimeError  # match_geometry would crop or pad
     frames = volume.match_geometry(geometry, tol=1e-3).array

@@ -92,7 +92,8 @@ def find_series(path: PathLike) -> list[dict[str, str]]:
         with the number of the series, and then the end of its UID, where that names several. Empty for no image.
 
     Raises:
-        InputError: the extra `dicom` is not installed, a zip cannot be read, or there are DICOM files but none can be read.
+        InputError: the extra `dicom` is missing, a zip cannot be read, or there are DICOM files but none can be
+            read.
     """
     require_dicom()
     path = Path(path)
