@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .commands.run import add_run
+from .commands.values import add_set_option, parse_values
+
 if TYPE_CHECKING:
     from .networks.checkpoints import Conversion, Recognition
 
@@ -22,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program; that of this process if None.
 
     Returns:
-        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error.
+        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error, or 130 after
+        Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="medseg", description="SSFormer and MS-Former for medical images.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -34,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")
+        return 130
     return 0
 
 
@@ -116,9 +123,7 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not BUNDLE_DIR/models/model.pt")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="ID=VALUE", help="value the network was trained with; repeatable"
-    )
+    add_set_option(parser, "value the network was trained with")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
@@ -126,8 +131,6 @@ def _add_export(commands: Any) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    import yaml
-
     from .export import export_bundle
 
     target = given.to or Path(f"{given.bundle.resolve().name}.zip")
@@ -135,13 +138,9 @@ def _export(given: argparse.Namespace) -> None:
         raise ValueError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
     if target.exists() and not given.overwrite:
         raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
-    values = {}
-    for text in given.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
-        values[name] = yaml.safe_load(value)
-    differences = export_bundle(given.bundle, target, given.weights, values, not given.no_onnx, given.picture)
+    differences = export_bundle(
+        given.bundle, target, given.weights, parse_values(given.set), not given.no_onnx, given.picture
+    )
     for found in differences:
         images, height, width = found.size
         sys.stdout.write(
@@ -151,4 +150,16 @@ def _export(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {target}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect, _add_export)
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write report.html, one page about a results folder, into that folder")
+    parser.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="output_dir of inference or evaluation")
+    parser.set_defaults(run=_report)
+
+
+def _report(given: argparse.Namespace) -> None:
+    from .report import write_report
+
+    sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
+
+
+_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export, _add_report)

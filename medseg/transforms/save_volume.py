@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.config import KeysCollection, PathLike
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, SaveImaged
-from monai.utils import ImageMetaKey
 
 from medseg.data.dicom import is_series_path, write_segmentation
 from medseg.data.errors import InputError
+from medseg.data.names import case_name, case_source
 from medseg.data.writers import VolumeWriter
 
 __all__ = ["SaveDicomSegd", "SaveVolumed"]
@@ -45,12 +44,12 @@ class SaveDicomSegd(MapTransform):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         """Write the label map of each key; the data come back as they are."""
         for key in self.key_iterator(dict(data)):
-            source = _source(data[key])
+            source = case_source(data[key].meta)  # type: ignore[attr-defined]
             if not is_series_path(source):
                 raise InputError(f"{source} is not a DICOM series: set output_format to nifti.")
             labels = data[key].detach().cpu().numpy()[0]
             affine = np.asarray(data[key].affine.cpu())  # type: ignore[attr-defined]
-            write_segmentation(labels, affine, source, self.metadata, self.output_dir / f"{Path(source).stem}.dcm")
+            write_segmentation(labels, affine, source, self.metadata, self.output_dir / f"{case_name(source)}.dcm")
         return dict(data)
 
 
@@ -98,15 +97,9 @@ class SaveVolumed(SaveImaged):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         """Write the label maps of one case; the data come back as they are."""
         key = self.first_key(dict(data))
-        from_dicom = bool(key) and is_series_path(_source(data[key]))
+        from_dicom = bool(key) and is_series_path(case_source(data[key].meta))  # type: ignore[attr-defined]
         if from_dicom and self.output_format != "nifti":
             self.save_dicom(data)
         if not from_dicom or self.output_format in ("nifti", "both"):
             return super().__call__(data)
         return dict(data)
-
-
-def _source(image: torch.Tensor) -> str:
-    if not isinstance(image, MetaTensor):
-        raise TypeError("A label map without meta data cannot be saved: it must be a MetaTensor.")
-    return str(image.meta[ImageMetaKey.FILENAME_OR_OBJ])

@@ -203,6 +203,14 @@ def test_what_does_not_fit_is_refused_and_leaves_the_old_file(fault: str, metada
     assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [("seg.dcm", "old")]
 
 
+def test_headers_too_poor_for_a_segmentation(metadata: Path, tmp_path: Path) -> None:
+    affine = nifti_affine(AXIAL, SPACING)
+    write_slices(tmp_path / "series", slices_of(np.zeros(SHAPE), affine), lambda _, d: delattr(d, "StudyInstanceUID"))
+    with pytest.raises(InputError, match=r"lacks in its headers.*output_format to nifti") as error:
+        write_segmentation(some_labels(), affine, tmp_path / "series", metadata, tmp_path / "seg.dcm")
+    assert PATIENT not in str(error.value)
+
+
 def test_a_source_without_what_only_viewers_need(metadata: Path, tmp_path: Path) -> None:
     """Series from anonymisers lack or blank whole groups of attributes."""
     affine = nifti_affine(AXIAL, SPACING)

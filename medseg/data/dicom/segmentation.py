@@ -64,9 +64,15 @@ def write_segmentation(
         frames = _frames(labels, affine, stack, images)
     except RuntimeError:
         raise InputError(f"{series.name} and its label map have other voxels: invert resampling first.") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote values of the header
-        segmentation = _build(images, frames, segments, facts)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values of the header, and so do the errors
+            segmentation = _build(images, frames, segments, facts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{series.name} lacks in its headers what a DICOM SEG must repeat ({type(error).__name__}): "
+            "export it again, or set output_format to nifti."
+        ) from None
     with replace_when_done(Path(target)) as temporary:
         segmentation.save_as(temporary)
 
