@@ -10,7 +10,8 @@ import torch
 from monai.config import KeysCollection, PathLike
 from monai.transforms import MapTransform, SaveImaged
 
-from medseg.data.dicom import is_series_path, write_segmentation
+from medseg.data.dicom import is_series_path
+from medseg.data.dicom.segmentation import write_segmentation
 from medseg.data.errors import InputError
 from medseg.data.names import case_name, case_source
 from medseg.data.writers import VolumeWriter
@@ -21,7 +22,7 @@ _FORMATS = ("auto", "nifti", "dicom_seg", "both")
 
 
 class SaveDicomSegd(MapTransform):
-    """Write label maps of DICOM series as DICOM SEG, ``NAME.dcm``, see :func:`medseg.data.dicom.write_segmentation`.
+    """Write label maps of DICOM series as DICOM SEG, ``NAME.dcm``, see ``medseg.data.dicom.segmentation``.
 
     Args:
         keys: of the label maps, ``[1, X, Y, Z]`` with the meta data of a series loaded by

@@ -25,7 +25,8 @@ from dicom_files import (
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from medseg.data import InputError
-from medseg.data.dicom import load_series, write_segmentation
+from medseg.data.dicom import load_series
+from medseg.data.dicom.segmentation import write_segmentation
 
 SPACING = (0.7, 0.9, 2.5)
 SHAPE = (9, 7, 6)
