@@ -144,3 +144,32 @@ def test_msformer_writes_dicom_too(tmp_path: Path) -> None:
     run_here("run", "msformer_lung_ct_segmentation", *configs, dataset_dir=str(tmp_path / "in"), **options)
     assert "in.dcm" in written(tmp_path / "out")
     assert len(find_volumes(tmp_path / "in")) == 1
+
+
+def test_records_pictures_and_going_on(tmp_path: Path) -> None:
+    volume = nibabel.load(phantom_in(tmp_path))
+    units = np.asarray(volume.dataobj)
+    for name in ("p1/CT", "p2/CT"):
+        write_slices(tmp_path / "in" / name, slices_of(units, volume.affine))
+    (tmp_path / "nifti").mkdir()
+    nibabel.save(volume, tmp_path / "nifti" / "p1_CT.nii.gz")
+    segment(tmp_path, tmp_path / "in" / "p1", tmp_path / "out")
+    segment(tmp_path, tmp_path / "in", tmp_path / "both")
+    segment(tmp_path, tmp_path / "nifti", tmp_path / "from_nifti")
+    record, wanted = (
+        json.loads((tmp_path / folder / "records" / "p1_CT.json").read_text()) for folder in ("both", "from_nifti")
+    )
+    assert record["outputs"] == {"mask": "p1_CT.dcm", "dicom_seg": "p1_CT.dcm", "picture": "pictures/p1_CT.png"}
+    for found, same in zip(record["measurements"], wanted["measurements"], strict=True):
+        assert found["voxels"] == same["voxels"] > 0
+        assert found["volume_ml"] == pytest.approx(same["volume_ml"])
+        assert found["mean_intensity"] == pytest.approx(same["mean_intensity"])
+    pictures = [(tmp_path / folder / "pictures" / "p1_CT.png").read_bytes() for folder in ("both", "from_nifti")]
+    assert pictures[0] == pictures[1]
+    # what is done is not done again
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "both").glob("*.dcm")}
+    (tmp_path / "both" / "records" / "p2_CT.json").unlink()
+    segment(tmp_path, tmp_path / "in", tmp_path / "both")
+    changed = [path.name for path, time in before.items() if path.stat().st_mtime_ns != time]
+    assert changed == ["p2_CT.dcm"]
+    assert len(before) == 2

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,16 @@ from dicom_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.transforms import LoadImage, Orientation
+from PIL import Image
 from pydicom.fileset import FileSet
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MRImageStorage, RLELossless, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
 
 from medseg.data import InputError, VolumeReader, check_volumes, find_volumes
 from medseg.data.dicom import load_series
@@ -213,10 +222,19 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 # ---- compression and multi-frame
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, DeflatedExplicitVRLittleEndian])
+SYNTAXES = [RLELossless, JPEGLSLossless, JPEG2000Lossless, DeflatedExplicitVRLittleEndian]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
 def test_lossless_compression(syntax: Any, tmp_path: Path) -> None:
     def compress(_: int, dataset: Any) -> None:
-        if syntax.is_encapsulated:
+        if syntax == JPEG2000Lossless:
+            stream = BytesIO()
+            Image.fromarray(dataset.pixel_array).save(stream, "JPEG2000", no_jp2=True, irreversible=False)
+            dataset.PixelData = pydicom.encaps.encapsulate([stream.getvalue()])
+            dataset["PixelData"].VR = "OB"
+            dataset.file_meta.TransferSyntaxUID = syntax
+        elif syntax.is_encapsulated:
             dataset.compress(syntax)
         else:
             dataset.file_meta.TransferSyntaxUID = syntax
