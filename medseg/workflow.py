@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -152,6 +153,8 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
         arguments = sys.argv[1:]
     given = _overrides(arguments)
     files = given.get("config_file")
+    if given.get("tracking") == "mlflow" and find_spec("mlflow") is None:
+        raise InputError("--tracking mlflow needs mlflow: `pip install medseg[tracking]`.")
     if files is None:  # named in an args_file, which MONAI has read by now
         return
     known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))

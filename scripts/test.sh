@@ -2,7 +2,7 @@
 # Set up, then check style, types and behaviour. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash scripts/setup.sh .venv-test dev,compare,dicom,export
+bash scripts/setup.sh .venv-test dev,compare,dicom,export,tracking
 bin=$PWD/.venv-test/bin
 # the comparison does without torchvision, which timm would bring with gigabytes of CUDA
 "$bin/pip" install --quiet --disable-pip-version-check -c scripts/constraints.txt --no-deps timm
