@@ -116,9 +116,7 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not BUNDLE_DIR/models/model.pt")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="ID=VALUE", help="value the network was trained with; repeatable"
-    )
+    _add_values(parser)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
@@ -126,8 +124,6 @@ def _add_export(commands: Any) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    import yaml
-
     from .export import export_bundle
 
     target = given.to or Path(f"{given.bundle.resolve().name}.zip")
@@ -135,13 +131,7 @@ def _export(given: argparse.Namespace) -> None:
         raise ValueError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
     if target.exists() and not given.overwrite:
         raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
-    values = {}
-    for text in given.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
-        values[name] = yaml.safe_load(value)
-    differences = export_bundle(given.bundle, target, given.weights, values, not given.no_onnx, given.picture)
+    differences = export_bundle(given.bundle, target, given.weights, _values(given), not given.no_onnx, given.picture)
     for found in differences:
         images, height, width = found.size
         sys.stdout.write(
@@ -151,4 +141,47 @@ def _export(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {target}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect, _add_export)
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="ID=VALUE", help="value the network was trained with; repeatable"
+    )
+
+
+def _values(given: argparse.Namespace) -> dict[str, Any]:
+    """What `--set` gives, with values as YAML reads them."""
+    import yaml
+
+    values = {}
+    for text in given.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def _add_label(commands: Any) -> None:
+    parser = commands.add_parser(
+        "label", help="serve a trained bundle to 3D Slicer, OHIF or CVAT by MONAI Label, on this machine only"
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
+    parser.add_argument("studies", metavar="STUDIES", help="folder of images, or address of a DICOMweb server")
+    parser.add_argument("port", type=int, nargs="?", default=8000, metavar="PORT", help="8000 if not given")
+    parser.add_argument("--app", type=Path, metavar="DIR", help="where the served copy lives; runs/label if not given")
+    _add_values(parser)
+    parser.add_argument(
+        "--conf", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="setting of Label; repeatable"
+    )
+    parser.set_defaults(run=_label)
+
+
+def _label(given: argparse.Namespace) -> None:
+    from .label import place_bundle, serve
+
+    model = place_bundle(given.bundle, (given.app or Path("runs", "label")).resolve(), _values(given))
+    sys.stdout.write(f"{model.name} from {model} at http://127.0.0.1:{given.port}\n")
+    sys.stdout.flush()
+    serve(model, given.studies, given.port, given.conf)
+
+
+_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect, _add_export, _add_label)
