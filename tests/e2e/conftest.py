@@ -3,4 +3,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bundles"))  # the networks whose answers are known
+ROOT = Path(__file__).parents[2]
+# the networks whose answers are known, and what CVAT runs
+sys.path[:0] = [str(ROOT / "tests" / "bundles"), str(ROOT / "scripts" / "cvat")]

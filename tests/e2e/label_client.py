@@ -10,11 +10,14 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 LABEL_ENV = Path(os.environ.get("LABEL_ENV", ROOT / ".venv-label"))
@@ -40,11 +43,16 @@ class LabelClient:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return json.loads(self.request("POST", path, json.dumps(body or {}).encode()))
 
+    def mask(self, model: str, image: str, **parameters: Any) -> bytes:
+        """The file with the mask of an image."""
+        body = urllib.parse.urlencode({"params": json.dumps(parameters)}).encode()
+        kind = "application/x-www-form-urlencoded"
+        return self.request("POST", f"/infer/{model}?image={image}&output=image", body, kind)
+
     def infer(self, model: str, image: str, folder: Path) -> tuple[Path, dict[str, Any]]:
         """The mask as a file, and what is told of it."""
-        kind = "application/x-www-form-urlencoded"
-        told = json.loads(self.request("POST", f"/infer/{model}?image={image}&output=json", b"params={}", kind))
-        mask = self.request("POST", f"/infer/{model}?image={image}&output=image", b"params={}", kind)
+        told = self.post(f"/infer/{model}?image={image}&output=json")
+        mask = self.mask(model, image)
         file = folder / (f"{image}.png" if mask.startswith(b"\x89PNG") else f"{image}.nii.gz")
         file.write_bytes(mask)
         return file, told
@@ -65,6 +73,14 @@ class LabelClient:
             assert time.monotonic() < end, f"training goes on after five minutes: {task}"
             time.sleep(0.2)
         return task
+
+
+def read_nrrd(file: bytes) -> np.ndarray:
+    """Voxels of an uncompressed NRRD file of bytes, the first axis first."""
+    head, _, voxels = file.partition(b"\n\n")
+    fields = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
+    assert (fields["type"], fields["encoding"]) == ("unsigned char", "raw")
+    return np.frombuffer(voxels, np.uint8).reshape([int(size) for size in fields["sizes"].split()], order="F")
 
 
 def free_port() -> int:

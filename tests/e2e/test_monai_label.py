@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import detector
 import nibabel as nib
 import numpy as np
 import pytest
@@ -15,9 +19,9 @@ import torch
 import yaml
 from known_answer import BrightIsForeground
 from known_lungs import DarkIsLung
-from label_client import LABEL_ENV, ROOT, LabelClient, label_server
+from label_client import LABEL_ENV, ROOT, LabelClient, label_server, read_nrrd
 from monai.bundle import run
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from medseg.data import write_phantoms
 from medseg.label import place_bundle
@@ -133,6 +137,24 @@ def read_picture(path: Path) -> np.ndarray:
     return pixels > 0
 
 
+def read_polygons(client: LabelClient, model: str, studies: Path, study: str) -> np.ndarray:
+    """What CVAT draws of a picture, by the function that it would run."""
+    picture = next(studies.glob(f"{study}.*"))
+    context = SimpleNamespace(user_data=SimpleNamespace(), Response=SimpleNamespace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONAI_LABEL_SERVER", client.address)
+        patch.setenv("MONAI_LABEL_MODEL", model)
+        detector.init_context(context)
+    body = {"image": base64.b64encode(picture.read_bytes())}
+    found = json.loads(detector.handler(context, SimpleNamespace(body=body)).body)
+    with Image.open(picture) as file:
+        drawn = Image.new("1", file.size)
+    for part in found:
+        assert part["label"] == "polyp"
+        ImageDraw.Draw(drawn).polygon(part["points"], fill=1)
+    return np.asarray(drawn)
+
+
 def test_pictures(tmp_path: Path) -> None:
     name = "ssformer_polyp_segmentation"
     phantoms, studies, app = (
@@ -164,6 +186,10 @@ def test_pictures(tmp_path: Path) -> None:
             assert told["label_names"] == {"polyp": 1}
             assert read_picture(file).shape == truth.shape
             assert iou(read_picture(file), truth) > 0.9
+            in_slicer = read_nrrd(client.mask(answering.name, study, result_extension=".nrrd", result_dtype="uint8"))
+            assert np.array_equal(in_slicer.T > 0, read_picture(file))
+            in_cvat = read_polygons(client, answering.name, studies, study)
+            assert iou(in_cvat, truth) > 0.9
 
         for stem in sorted(drawn)[:5]:
             mask = tmp_path / f"{stem}_by_hand.png"
@@ -220,6 +246,8 @@ def test_volumes(tmp_path: Path) -> None:
             assert read_volume(file).shape == truth.shape
             volume = nib.load(studies / f"chest_{codes}.nii.gz")
             assert np.allclose(nib.load(file).affine, volume.affine, atol=1e-3)
+            in_slicer = client.mask(answering.name, f"chest_{codes}", result_extension=".nrrd", result_dtype="uint8")
+            assert np.array_equal(read_nrrd(in_slicer), read_volume(file))
             for label in (1, 2):
                 assert iou(read_volume(file) == label, truth == label) > 0.9, (codes, label)
 
