@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from detector import polygons
 from PIL import Image, ImageDraw
-import pytest
 from skimage.draw import disk
 
 
