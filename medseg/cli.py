@@ -9,6 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .commands.label import add_label
+from .commands.run import add_run
+from .commands.values import add_set_option, parse_values
+
 if TYPE_CHECKING:
     from .networks.checkpoints import Conversion, Recognition
 
@@ -22,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program; that of this process if None.
 
     Returns:
-        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error.
+        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error, or 130 after
+        Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="medseg", description="SSFormer and MS-Former for medical images.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -34,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")
+        return 130
     return 0
 
 
@@ -116,7 +124,7 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not BUNDLE_DIR/models/model.pt")
-    _add_values(parser)
+    add_set_option(parser, "value the network was trained with")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
@@ -131,7 +139,9 @@ def _export(given: argparse.Namespace) -> None:
         raise ValueError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
     if target.exists() and not given.overwrite:
         raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
-    differences = export_bundle(given.bundle, target, given.weights, _values(given), not given.no_onnx, given.picture)
+    differences = export_bundle(
+        given.bundle, target, given.weights, parse_values(given.set), not given.no_onnx, given.picture
+    )
     for found in differences:
         images, height, width = found.size
         sys.stdout.write(
@@ -141,47 +151,23 @@ def _export(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {target}\n")
 
 
-def _add_values(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="ID=VALUE", help="value the network was trained with; repeatable"
-    )
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write report.html, one page about a results folder, into that folder")
+    parser.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="output_dir of inference or evaluation")
+    parser.set_defaults(run=_report)
 
 
-def _values(given: argparse.Namespace) -> dict[str, Any]:
-    """What `--set` gives, with values as YAML reads them."""
-    import yaml
+def _report(given: argparse.Namespace) -> None:
+    from .report import write_report
 
-    values = {}
-    for text in given.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text} has no value: write --set ID=VALUE, as --set encoder=mit_b0.")
-        values[name] = yaml.safe_load(value)
-    return values
+    sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
 
 
-def _add_label(commands: Any) -> None:
-    parser = commands.add_parser(
-        "label", help="serve a trained bundle to 3D Slicer, OHIF or CVAT by MONAI Label, on this machine only"
-    )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
-    parser.add_argument("studies", metavar="STUDIES", help="folder of images, or address of a DICOMweb server")
-    parser.add_argument("port", type=int, nargs="?", default=8000, metavar="PORT", help="8000 if not given")
-    parser.add_argument("--app", type=Path, metavar="DIR", help="where the served copy lives; runs/label if not given")
-    _add_values(parser)
-    parser.add_argument(
-        "--conf", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="setting of Label; repeatable"
-    )
-    parser.set_defaults(run=_label)
-
-
-def _label(given: argparse.Namespace) -> None:
-    from .label import place_bundle, serve
-
-    model = place_bundle(given.bundle, (given.app or Path("runs", "label")).resolve(), _values(given))
-    sys.stdout.write(f"{model.name} from {model} at http://127.0.0.1:{given.port}\n")
-    sys.stdout.flush()
-    serve(model, given.studies, given.port, given.conf)
-
-
-_COMMANDS: tuple[Callable[[Any], None], ...] = (_add_convert, _add_inspect, _add_export, _add_label)
+_COMMANDS: tuple[Callable[[Any], None], ...] = (
+    add_run,
+    _add_convert,
+    _add_inspect,
+    _add_export,
+    _add_report,
+    add_label,
+)

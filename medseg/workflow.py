@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
 import torch
@@ -19,7 +21,11 @@ from monai.handlers import CheckpointLoader
 from torch import nn
 
 from medseg.data.errors import InputError
+from medseg.data.kinds import kinds_of_input
+from medseg.data.names import case_name
 from medseg.data.phantoms import write_phantoms
+from medseg.data.tolerant import CaseProblem
+from medseg.handlers.atomic import replace_when_done
 from medseg.networks.checkpoints import check_fit, read_state_dict
 
 __all__ = [
@@ -27,7 +33,9 @@ __all__ = [
     "check_bundle_root",
     "check_command_line",
     "check_file",
+    "check_input",
     "check_output_dir",
+    "check_override",
     "check_weights",
     "dataset_or_phantoms",
     "default_device",
@@ -36,7 +44,10 @@ __all__ = [
     "is_worker",
     "raise_problems",
     "short_errors",
+    "user_error",
 ]
+
+_PROBLEMS_SHOWN = 20
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
@@ -55,15 +66,21 @@ def short_errors() -> None:
     previous = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError | FileNotFoundError):
-            cause = cause.__cause__ or cause.__context__
+        cause = user_error(error)
         if cause is None:
             previous(kind, error, traceback)
         else:
             sys.stderr.write(f"Error: {cause}\n")
 
     sys.excepthook = show
+
+
+def user_error(error: BaseException) -> InputError | FileNotFoundError | None:
+    """What speaks to the user in the chain of causes of `error`, which MONAI wraps; None if there is nothing."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError | FileNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def default_device() -> torch.device:
@@ -139,12 +156,23 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     for name in given.keys() - _BUNDLE_ARGUMENTS - _TRACKING_ARGUMENTS:
         if given[name] in ("true", "false"):
             raise InputError(f"--{name} must be True or False, got '{given[name]}', which would count as text.")
-        # a new leaf below an id that exists is an argument for its component
-        parent = name.replace("#", "::").rpartition("::")[0]
-        if name not in known and (not parent or parent not in known):
-            close = difflib.get_close_matches(name, [str(key) for key in known.get("")], n=1)
-            hint = f"did you mean --{close[0]}?" if close else "see the first block of the config for what there is."
-            raise InputError(f"--{name} is not in the config: {hint}")
+        check_override(name, known)
+
+
+def check_override(name: str, known: ConfigParser, option: str = "--") -> None:
+    """Raise an `InputError` for an override that the config has no id for.
+
+    Args:
+        name: id of the override.
+        known: the config.
+        option: what the user writes before the id.
+    """
+    # a new leaf below an id that exists is an argument for its component
+    parent = name.replace("#", "::").rpartition("::")[0]
+    if name not in known and (not parent or parent not in known):
+        close = difflib.get_close_matches(name, [str(key) for key in known.get("")], n=1)
+        hint = f"did you mean {option}{close[0]}?" if close else "see the first block of the config for what there is."
+        raise InputError(f"{option}{name} is not in the config: {hint}")
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, str]:
@@ -179,29 +207,92 @@ def dataset_or_phantoms(
     return str(write_phantoms(kind, folder, count, seed)) if dataset_dir is None else str(dataset_dir)
 
 
-def raise_problems(problems: Sequence[str], what: str) -> None:
-    """Raise an `InputError` that lists `problems`, so that the run ends with exit status 1; return if there is none."""
-    if problems:
-        raise InputError(f"{len(problems)} {what}: " + " ".join(problems))
+def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:
+    """Raise an `InputError` if the user's files are not there or are of another kind.
+
+    Args:
+        path: file or folder; None, for generated ones, is let pass.
+        kind: what the config takes, `pictures` or `volumes`.
+    """
+    if path is None:
+        return
+    if not Path(path).exists():
+        raise InputError(f"The input '{path}' does not exist: check the path.")
+    found = kinds_of_input(path)
+    if found and kind not in found:
+        raise InputError(f"The input '{path}' holds {found.pop()}, this config takes {kind}: choose another bundle.")
+
+
+def raise_problems(
+    items: Sequence[Mapping[str, str]],
+    unreadable: Sequence[str],
+    failed: Sequence[CaseProblem],
+    output_dir: str | os.PathLike[str],
+) -> None:
+    """Write `problems.json` and raise an `InputError` that lists the cases without a result, so that the status is 1.
+
+    The file is a list of `{"case", "source", "problem", "details"}`. Without problems nothing is written or raised.
+
+    Args:
+        items: the cases of this run.
+        unreadable: a sentence for each that could not be read, which names its file.
+        failed: those that failed later.
+        output_dir: folder of the results.
+    """
+    problems = [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
+    if not problems:
+        return
+    with replace_when_done(Path(output_dir) / "problems.json") as temporary:
+        content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
+        temporary.write_text(content + "\n", encoding="utf-8")
+    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
+    place = Path(output_dir) / "problems.json"
+    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
+
+
+def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:
+    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
+    source = max(named, key=len, default="")
+    return CaseProblem(case_name(source), source, sentence, details="")
 
 
 def check_output_dir(
-    items: Sequence[Mapping[str, str]], output_dir: str | os.PathLike[str], key: str = "image"
+    items: Sequence[Mapping[str, str]],
+    output_dir: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    key: str = "image",
 ) -> None:
-    """Raise an `InputError` if results would be written beside their inputs, whose names they have.
+    """Raise an `InputError` if results cannot be written, or would be taken for inputs or overwrite them.
 
     Args:
         items: what is going to be segmented.
-        output_dir: where the results go.
+        output_dir: where the results go; made when missing.
+        source: the folder that the user gave, which results must stay out of; a file, or None, says nothing.
         key: key of the input file in an item.
     """
     target = Path(output_dir).resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"output_dir '{output_dir}' is a file: choose another name for the results.")
     beside = [item[key] for item in items if Path(item[key]).resolve().parent == target]
     if beside:
         raise InputError(
             f"output_dir '{output_dir}' holds '{Path(beside[0]).name}', which its own mask could overwrite: "
             "choose another folder for the results."
         )
+    if source is not None and Path(source).is_dir() and target.is_relative_to(Path(source).resolve()):
+        raise InputError(
+            f"output_dir '{output_dir}' lies in the input folder '{source}', whose next run would take results for "
+            "inputs: choose a folder outside."
+        )
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"output_dir '{output_dir}' cannot be written into ({reason}): choose another.") from error
 
 
 def check_file(path: str | os.PathLike[str], what: str) -> None:

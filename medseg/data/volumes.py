@@ -76,8 +76,8 @@ def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> l
 def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
     """Read every volume and label map of one or several lists and report all problems in one error.
 
-    A problem is a file that cannot be read or has not three axes, or a label map whose shape or affine is not
-    that of its volume.
+    A problem is a file that cannot be read, has not three axes or no finite value, or a label map whose shape or
+    affine is not that of its volume.
 
     Args:
         lists: each of ``{"image": path, "label": path}`` per pair, as from :func:`find_volume_pairs`.
@@ -94,7 +94,7 @@ def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
 
 
 def check_volumes(items: Sequence[dict[str, str]]) -> CheckedImages:
-    """Tell the readable volumes of three axes from the broken ones.
+    """Tell the readable volumes, of three axes and with finite values, from the broken ones.
 
     Args:
         items: ``{"image": path}`` per volume, as from :func:`find_volumes`.
@@ -145,9 +145,11 @@ def _problem(path: str) -> str:
     try:
         image = nibabel.load(path)
         shape = image.shape  # type: ignore[attr-defined]
-        np.asarray(image.dataobj)  # type: ignore[attr-defined]
+        values = np.asarray(image.dataobj)  # type: ignore[attr-defined]
     except Exception as error:  # nibabel and the unpacking beneath it raise many kinds
         return f"{path} cannot be read ({error}): replace it, or convert the series again."
     if len(shape) != 3:
         return f"{path} has {len(shape)} axes: give a volume of three."
+    if not np.isfinite(values).any():
+        return f"{path} holds no finite value: export it again."
     return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,10 +101,13 @@ class VolumeWriter(NibabelWriter):
 @contextmanager
 def _whole_file(target: Path) -> Iterator[Path]:
     """A temporary path beside `target`, moved there when the block ends well."""
-    # the name comes last, because writers take the format from its end
-    temporary = target.with_name(f".{uuid.uuid4().hex}.{target.name}")
+    # the name comes last, because writers take the format from its end; it is always the same one, so that what a
+    # killed run leaves behind is overwritten when its case is done again
+    temporary = target.with_name(f".tmp.{target.name}")
     try:
         yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())  # or a power cut could leave an empty file under the new name
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from medseg.handlers.batch_meta import batch_meta
+from medseg.handlers.case_pictures import CasePictures
+from medseg.handlers.case_records import CaseRecords
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
 from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
+from medseg.handlers.measurement_tables import write_measurement_tables
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
 
 __all__ = [
     "AtomicCheckpointSaver",
+    "CasePictures",
+    "CaseRecords",
     "MaskOverlap",
     "MetricsTable",
     "OracleClusterOverlap",
     "OverlaySheet",
     "SaliencyMetrics",
     "batch_meta",
+    "write_measurement_tables",
 ]

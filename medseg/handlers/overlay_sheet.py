@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
-from medseg.data import decode_picture
+from medseg.data import decode_mask, decode_picture
 from medseg.handlers.atomic import replace_when_done
 
 PREDICTION_COLOUR = (255, 220, 0)  # yellow
@@ -40,6 +40,7 @@ class OverlaySheet:
         image_key: key of the image in an output item.
         pred_key: key of the predicted mask.
         label_key: key of the true mask.
+        done: ``{"image": path, "pred": path of its mask}`` per picture that an earlier run has done; they come first.
 
     Raises:
         ValueError: when `max_images` or `tile` is not positive, or (while running) when a mask has not the size of
@@ -54,6 +55,7 @@ class OverlaySheet:
         image_key: str = "image",
         pred_key: str = "pred",
         label_key: str = "label",
+        done: Sequence[Mapping[str, str]] = (),
     ) -> None:
         if max_images < 1 or tile < 1:
             raise ValueError(f"OverlaySheet needs max_images >= 1 and tile >= 1, got {max_images} and {tile}.")
@@ -63,6 +65,7 @@ class OverlaySheet:
         self.image_key = image_key
         self.pred_key = pred_key
         self.label_key = label_key
+        self.done = done
         self._tiles: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
@@ -76,6 +79,10 @@ class OverlaySheet:
 
     def _start(self, _engine: Engine) -> None:
         self._tiles = []
+        if idist.get_rank() == 0:
+            for pair in self.done[: self.max_images]:
+                mask = torch.from_numpy(decode_mask(pair["pred"])).movedim(-1, 0)
+                self._tiles.append(self._tile(Path(pair["image"]), {self.pred_key: mask}))
 
     def _collect(self, engine: Engine) -> None:
         if idist.get_rank() != 0 or len(self._tiles) >= self.max_images:
@@ -101,14 +108,16 @@ class OverlaySheet:
         meta = getattr(item[self.image_key], "meta", {})
         if ImageMetaKey.FILENAME_OR_OBJ not in meta:
             raise ValueError(f"OverlaySheet finds no file name in {self.image_key!r}: load the images with LoadImaged.")
-        file = Path(str(meta[ImageMetaKey.FILENAME_OR_OBJ]))
+        return self._tile(Path(str(meta[ImageMetaKey.FILENAME_OR_OBJ])), item)
+
+    def _tile(self, file: Path, masks: Mapping[str, Any]) -> np.ndarray:
         picture = Image.fromarray(decode_picture(file))
         scale = self.tile / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         drawn = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
         for key, colour in ((self.label_key, LABEL_COLOUR), (self.pred_key, PREDICTION_COLOUR)):
-            if item.get(key) is not None:
-                mask = _as_image(item[key], key, file, picture.size).resize((width, height))
+            if masks.get(key) is not None:
+                mask = _as_image(masks[key], key, file, picture.size).resize((width, height))
                 drawn[find_boundaries(np.array(mask), mode="thick")] = colour
         top, left = (self.tile - height) // 2, (self.tile - width) // 2
         tile = np.zeros((self.tile, self.tile, 3), dtype=np.uint8)

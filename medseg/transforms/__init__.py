@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medseg.transforms.argmax_invert import ArgmaxInvertd
 from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColourd
 from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
@@ -12,6 +13,7 @@ from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatte
 
 __all__ = [
     "MASK_STRATEGIES",
+    "ArgmaxInvertd",
     "ChannelMixd",
     "ChannelOrderd",
     "ClusterColourd",

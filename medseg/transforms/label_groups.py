@@ -8,6 +8,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from medseg.data.errors import InputError
+
 __all__ = ["LabelGroupsd"]
 
 
@@ -20,17 +22,31 @@ class LabelGroupsd(MapTransform):
     Args:
         keys: keys of the label maps, tensors of any shape that hold whole numbers.
         groups: the values of each class, for example `[[10, 11], [12, 13, 14]]`.
+        num_classes: classes that the network tells apart, background included, to be compared with the groups; None
+            compares nothing.
         allow_missing_keys: do nothing for missing keys.
 
     Raises:
+        InputError: when `num_classes` is not one more than there are groups.
         ValueError: when there is no group, a group is empty, or a value stands in more than one place.
     """
 
-    def __init__(self, keys: KeysCollection, groups: Sequence[Sequence[int]], allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        groups: Sequence[Sequence[int]],
+        num_classes: int | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         values = [value for group in groups for value in group]
         if not groups or not all(groups) or len(set(values)) < len(values):
             raise ValueError(f"Label groups must be lists of different values, got {groups!r}.")
+        if num_classes not in (None, len(groups) + 1):
+            raise InputError(
+                f"label_groups and the background make {len(groups) + 1} classes, but the network has {num_classes}: "
+                f"set out_channels to {len(groups) + 1}, or change label_groups."
+            )
         self.groups = groups
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:

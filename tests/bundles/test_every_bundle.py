@@ -45,7 +45,7 @@ def test_files_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", SELF_CONTAINED)
 def test_properties(name: str, kind: str, tmp_path: Path) -> None:
-    workflow = workflow_of(kind, name, kind, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
+    workflow = workflow_of(kind, name, kind, output_dir=str(tmp_path), ckpt_dir=str(tmp_path), phantoms=5)
     workflow.parser.parse(reset=True)
     workflow._is_initialized = True  # the checks of `initialize` want data and weights; the properties do not
     assert workflow.check_properties() == []
@@ -165,7 +165,11 @@ def test_training_and_inference_agree(name: str) -> None:
             step["keys"] = "image"
     assert reading == inference["preprocessing"]["transforms"]
     decisions = [
-        [step for step in steps if step["_target_"] == "AsDiscreted" and step.keys() & {"argmax", "threshold"}]
+        [
+            step
+            for step in steps
+            if step.keys() & {"argmax", "threshold"} or step["_target_"] == "medseg.transforms.ArgmaxInvertd"
+        ]
         for steps in (
             train["validate"]["postprocessing"]["transforms"],
             inference["postprocessing"]["transforms"],

@@ -87,12 +87,40 @@ def test_inference_names_broken_files_and_segments_the_others(trained: Path, tmp
     assert "2 volumes were skipped" in str(cause)
     assert "broken.nii.gz cannot be read" in str(cause)
     assert "flat.nii has 2 axes" in str(cause)
-    written = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+    written = sorted(path.name for path in (tmp_path / "out").rglob("*.nii*"))
     assert written == ["lung_volume_00000.nii.gz", "lung_volume_00001.nii.gz"]
     for name in written:
         source, result = nibabel.load(data / "images" / name), nibabel.load(tmp_path / "out" / name)
         assert (result.shape, result.get_data_dtype()) == (source.shape, np.uint8)
         np.testing.assert_allclose(result.affine, source.affine, atol=1e-4)
+
+
+def test_voxels_without_a_value_count_as_air(tmp_path: Path) -> None:
+    folder = write_phantoms("lung_volume", tmp_path / "data", 2, 4, (44, 40, 12)) / "images"
+    source = nibabel.load(folder / "lung_volume_00000.nii.gz")
+    units = np.asarray(source.dataobj, dtype=np.float32)
+    (tmp_path / "in").mkdir()
+    for name, outside in (("air", -1000), ("nan", np.nan)):
+        units[:6] = outside
+        nibabel.save(nibabel.Nifti1Image(units, source.affine), tmp_path / "in" / f"{name}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.full_like(units, np.nan), source.affine), tmp_path / "in" / "nothing.nii.gz")
+    torch.save({"gain": torch.tensor(20.0)}, tmp_path / "model.pt")
+    with pytest.raises(RuntimeError) as error:
+        run_here(
+            "inferring",
+            BUNDLE,
+            "inference",
+            dataset_dir=str(tmp_path / "in"),
+            output_dir=str(tmp_path / "out"),
+            ckpt_dir=str(tmp_path),
+            network_def={"_target_": "known_lungs.DarkIsLung"},
+            spacing=[4.0, 4.0, 8.0],
+            image_size=96,
+        )
+    assert "nothing.nii.gz holds no finite value" in str(error.value.__cause__)
+    air, nan = (np.asarray(nibabel.load(tmp_path / "out" / f"{name}.nii.gz").dataobj) for name in ("air", "nan"))
+    np.testing.assert_array_equal(air, nan)
+    assert {1, 2} <= set(np.unique(nan))
 
 
 def test_the_same_anatomy_whatever_the_order_of_the_axes(tmp_path: Path) -> None:

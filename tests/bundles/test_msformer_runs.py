@@ -96,7 +96,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     letter_picture(90, 130).save(folder / "plain.png")
     Image.new("RGB", (1, 1), (200, 100, 50)).save(folder / "pixel.png")
     Image.new("RGB", (64, 48), (200, 160, 140)).save(folder / "constant.bmp")
-    letter_picture(300, 400).resize((1600, 1200)).save(folder / "huge.jpg")
+    letter_picture(300, 400).resize((4000, 3000)).save(folder / "huge.jpg")
     Image.fromarray(np.full((40, 50), np.nan, np.float32)).save(folder / "nan.tif")
     (folder / "torn.png").write_bytes((folder / "plain.png").read_bytes()[:300])
     with pytest.raises(RuntimeError) as raised:
@@ -106,7 +106,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     assert "2 images were skipped" in str(cause)
     assert "nan.tif" in str(cause)
     assert "torn.png" in str(cause)
-    sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (1200, 1600)}
+    sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (3000, 4000)}
     masks = {name: read_mask(tmp_path / "out" / f"{name}.png") for name in sizes}
     assert {name: mask.shape for name, mask in masks.items()} == sizes
     assert [name for name, mask in masks.items() if not mask.any()] == ["pixel", "constant"]

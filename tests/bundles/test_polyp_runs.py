@@ -103,7 +103,8 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     Image.new("RGB", (80, 64)).save(tmp_path / "one.bmp")
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
     run_here("run", BUNDLE, "inference", ckpt_dir=str(trained), **options)
-    assert files_under(tmp_path / "out") == ["one.png", "pictures/overlays.png"]
+    tables = ["measurements.csv", "measurements.json"]
+    assert files_under(tmp_path / "out") == [*tables, "one.png", "pictures/overlays.png", "records/one.json"]
 
 
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:

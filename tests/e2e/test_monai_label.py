@@ -92,7 +92,8 @@ def check_training_and_scoring(
     """The second half of a round: train, infer again, score, label the rest."""
     image, weights, work = study.name.split(".")[0], app / "model" / name / "models" / "model.pt", app.parent
     before = client.infer(name, image, work)[0]
-    assert np.array_equal(read(before), read(by_our_own_inference(bundle, values, weights, study, work / "own")))
+    own = read(by_our_own_inference(bundle, values, weights, study, work / "own"))
+    assert np.mean(read(before) != own) < 1e-3  # volumes: another order of rounding
     first, checksum = read(before).copy(), client.get(f"/model/info/{name}")["checksum"]
     assert checksum == f"SHA256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
 
@@ -100,8 +101,9 @@ def check_training_and_scoring(
     assert task["status"] == "DONE", "\n".join(task["details"])
     assert client.get(f"/model/info/{name}")["checksum"] != checksum
     after = read(client.infer(name, image, work)[0])
-    assert np.array_equal(after, read(by_our_own_inference(bundle, values, weights, study, work / "own")))
-    assert not np.array_equal(after, first)  # it is the new weights that it answers with
+    own = read(by_our_own_inference(bundle, values, weights, study, work / "own"))
+    assert np.mean(after != own) < 1e-3
+    assert np.mean(first != own) > 0.01  # it is the new weights that it answers with
 
     scored = client.post(f"/scoring/{name}?run_sync=true", {"simulation_size": 2, "device": "cpu"})
     unlabelled = client.get("/datastore/?output=all")["objects"]

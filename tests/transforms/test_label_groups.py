@@ -5,6 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from medseg.data import InputError
 from medseg.transforms import LabelGroupsd
 
 
@@ -26,3 +27,10 @@ def test_bad_groups() -> None:
     for groups in ([], [[1], []], [[1, 2], [2]], [[1, 1]]):
         with pytest.raises(ValueError, match="different values"):
             LabelGroupsd("label", groups)
+
+
+def test_as_many_groups_as_the_network_has_classes() -> None:
+    groups = [[10, 11], [12, 13, 14]]
+    assert LabelGroupsd("label", groups, num_classes=3).groups == groups
+    with pytest.raises(InputError, match="set out_channels to 3"):
+        LabelGroupsd("label", groups, num_classes=2)

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor, decollate_batch
+from monai.transforms import Compose
+from monai.utils import MetaKeys, convert_to_numpy
+from skimage.color import rgb2gray
+
+from medseg.data.errors import InputError
+from medseg.data.names import case_name, case_source
+from medseg.handlers.atomic import replace_when_done
+from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
+from medseg.handlers.provenance import read_metadata, run_provenance
+from medseg.handlers.source_loader import source_loader
+from medseg.metrics.measurements import measure_segments
+
+# what a run may have written for a case: kind -> what follows the output folder
+_OUTPUTS = {
+    "mask": ("{}.dcm", "{}.nii.gz", "{}.png"),  # of several the last one
+    "dicom_seg": ("{}.dcm",),
+    "picture": ("pictures/{}.png",),
+}
+
+
+class CaseRecords:
+    """A record of each case of an inference run: its measurements, and what they were made with.
+
+    When a case's outputs are written, its record follows as `records/NAME.json` in the output folder, whole or not
+    at all: a case that has a record is done. At the end of the run all records of the folder, also those of earlier
+    runs, become its tables (:py:func:`medseg.handlers.write_measurement_tables`). The format is in
+    `medseg/handlers/measurements.schema.json`. In a config, as the last handler::
+
+        - _target_: medseg.handlers.CaseRecords
+          output_dir: "@output_dir"
+          bundle_root: "@bundle_root"
+          preprocessing: "@preprocessing"
+          weights: "@checkpoint"
+          seed: "@seed"
+          device: "@device"
+
+    Output items need the prediction in the source's geometry, whole numbers `[1, H, W]` or `[1, X, Y, Z]`, and the
+    image, a MetaTensor that knows its file. The source is read once more by the preprocessing's `LoadImaged`, as the
+    preprocessing has rescaled the intensities: besides what the run holds anyway, one volume and copies of the
+    segments' bounding boxes. Pictures are measured by their luminance (ITU-R BT.709), CT volumes in HU.
+
+    `seconds` is the time from the end of the case before to the case's outputs being written, divided by the images
+    in the batch; measuring is not in it.
+
+    Args:
+        output_dir: folder of the outputs.
+        bundle_root: folder of the bundle; its metadata name the labels, the bundle and its version.
+        preprocessing: transforms whose `LoadImaged` reads the source; None measures no intensities.
+        weights: the weight file, of which name and SHA-256 are recorded; None or False if there is none, as when a
+            network is fitted to each image.
+        seed: seed of the run.
+        device: where the network runs.
+        measurements: if false, records hold no measurements and no tables are written.
+        image_key: key of the image in an output item.
+        pred_key: key of the label map.
+
+    Raises:
+        InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
+        ValueError: when the preprocessing has no `LoadImaged` of the image.
+        RuntimeError: (while running) when a case has no mask in the output folder, be it picture, NIfTI or DICOM SEG.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        bundle_root: str | Path,
+        preprocessing: Compose | None = None,
+        weights: str | Path | bool | None = None,
+        seed: int | None = None,
+        device: str | torch.device | None = None,
+        measurements: bool = True,
+        image_key: str = "image",
+        pred_key: str = "pred",
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.bundle_root = bundle_root
+        self.load = None if preprocessing is None else source_loader(preprocessing, image_key)
+        self.weights = None if isinstance(weights, bool) else weights
+        self.seed = seed
+        self.device = device
+        self.measurements = measurements
+        self.image_key = image_key
+        self.pred_key = pred_key
+        self._provenance: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
+        self._modality = ""
+        self._began = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: evaluator whose postprocessing writes the outputs.
+        """
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, _engine: Engine) -> None:
+        metadata = read_metadata(self.bundle_root)
+        formats = metadata["network_data_format"]
+        channels = formats["outputs"]["pred"]["channel_def"]
+        self._names = {int(label): name for label, name in channels.items() if name != "background"}
+        self._modality = formats["inputs"]["image"].get("modality", "")
+        self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
+        self._began = time.perf_counter()
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the records of the batch that has just been written."""
+        items = _items(engine.state.output)
+        seconds = (time.perf_counter() - self._began) / max(1, len(items))
+        for item in items:
+            record = self._record(item, seconds)
+            with replace_when_done(self._path(record["case"])) as path:
+                path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        self._began = time.perf_counter()
+
+    def _finish(self, _engine: Engine) -> None:
+        idist.barrier()
+        if self.measurements and idist.get_rank() == 0:
+            write_measurement_tables(self.output_dir)
+
+    def _path(self, name: str) -> Path:
+        return self.output_dir / RECORDS / f"{name}.json"
+
+    def _record(self, item: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        source = case_source(item[self.image_key].meta)
+        name = case_name(source)
+        affine = _known_affine(item[self.pred_key])
+        shape = tuple(item[self.pred_key].shape[1:])
+        return {
+            "schema": RECORD_SCHEMA,
+            "case": name,
+            "source": source,
+            "outputs": self._outputs(name),
+            "shape": shape,
+            "spacing_mm": None if affine is None else np.linalg.norm(affine[:3, : len(shape)], axis=0).tolist(),
+            "seconds": seconds,
+            "measurements": self._measure(item, source, affine) if self.measurements else [],
+            "provenance": {
+                **self._provenance,
+                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            },
+        }
+
+    def _outputs(self, name: str) -> dict[str, str]:
+        """Kind -> path, relative to the output folder, of what there is of a case."""
+        found = {
+            kind: relative.format(name)
+            for kind, patterns in _OUTPUTS.items()
+            for relative in patterns
+            if (self.output_dir / relative.format(name)).is_file()
+        }
+        if "mask" not in found:
+            raise RuntimeError(
+                f"There is no mask of {name} in {self.output_dir}: CaseRecords needs the output_dir of SaveImaged."
+            )
+        return found
+
+    def _measure(self, item: Mapping[str, Any], source: str, affine: np.ndarray | None) -> list[dict[str, Any]]:
+        # a mask file holds no more than 8 bits either
+        labels = torch.as_tensor(item[self.pred_key])[0].round().to(torch.uint8)
+        intensities = None
+        if self.load is not None:
+            values = convert_to_numpy(self.load({self.image_key: source})[self.image_key])
+            intensities = _one_channel(values, tuple(labels.shape), source)
+        unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "grey level"
+        found = measure_segments(labels, self._names, affine, intensities)
+        return [{**asdict(segment), "intensity_unit": unit} for segment in found]
+
+
+def _items(batch: Any) -> list[Any]:
+    return decollate_batch(batch) if isinstance(batch, Mapping) else list(batch)
+
+
+def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:
+    """A volume as it is, a colour picture `[H, W, 3]` of 0 to 255 as its luminance `[H, W]`."""
+    if values.shape == (*shape, 3):
+        values = rgb2gray(values / 255) * 255
+    if values.shape != shape:
+        raise InputError(
+            f"The prediction of {source} has the shape {shape}, its source {values.shape}: "
+            "restore the prediction to the source's geometry (Invertd) before this handler."
+        )
+    return values
+
+
+def _known_affine(image: Any) -> np.ndarray | None:
+    """The affine of an image whose file had one; a picture's MetaTensor has an identity that means nothing."""
+    if isinstance(image, MetaTensor) and image.meta.get(MetaKeys.ORIGINAL_AFFINE) is not None:
+        return convert_to_numpy(image.affine).astype(np.float64)
+    return None

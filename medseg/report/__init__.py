@@ -1,0 +1,7 @@
+"""One self-contained HTML page about a results folder: `python -m medseg report OUTPUT_DIR`."""
+
+from __future__ import annotations
+
+from medseg.report.write import write_report, write_report_if
+
+__all__ = ["write_report", "write_report_if"]
