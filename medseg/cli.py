@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .commands.label import add_label
 from .commands.run import add_run
 from .commands.values import add_set_option, parse_values
 
@@ -176,4 +177,11 @@ def _report(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export, _add_report)
+_COMMANDS: tuple[Callable[[Any], None], ...] = (
+    add_run,
+    _add_convert,
+    _add_inspect,
+    _add_export,
+    _add_report,
+    add_label,
+)
