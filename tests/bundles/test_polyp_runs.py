@@ -66,6 +66,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
         ckpt_dir=str(trained),
         phantom_dir=str(trained / "phantoms"),
         test_sets={"first": str(first), "second": [str(second), "train.txt"]},
+        report=True,
     )
     with open(tmp_path / "out" / "table.csv") as file:
         table = {row["set"]: row for row in csv.DictReader(file)}
@@ -73,7 +74,11 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     with open(tmp_path / "out" / "images.csv") as file:
         dice = [float(row["Dice@0.5"]) for row in csv.DictReader(file)]
     assert float(table["all images"]["Dice@0.5"]) == pytest.approx(np.mean(dice), abs=1e-5)
-    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png"} <= set(files_under(tmp_path / "out"))
+    written = files_under(tmp_path / "out")
+    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png", "report.html"} <= set(written)
+    for name, count in (("first", 2), ("second", 8)):
+        assert len([path for path in written if path.startswith(f"pictures/{name}/")]) == count
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 10
 
 
 def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path) -> None:
@@ -85,7 +90,7 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
     (pictures / "cut.png").write_bytes((pictures / "good.png").read_bytes()[:300])
     (pictures / "text.jpg").write_text("not a picture")
     options = {"dataset_dir": pictures, "output_dir": tmp_path / "out", "ckpt_dir": trained, **NETWORK}
-    result = run_command("inferring", BUNDLE, "inference", save_probabilities=True, **options)
+    result = run_command("inferring", BUNDLE, "inference", save_probabilities=True, report=True, **options)
     assert result.returncode == 1
     told = result.stderr.strip().splitlines()[-3:]
     assert told[0].startswith("Error: 2 of 5 cases failed")
@@ -97,6 +102,8 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
     assert masks == {f"{name}{end}": size for name, size in sizes.items() for end in (".png", "_probability.png")}
     with Image.open(tmp_path / "out" / "good_probability.png") as file:
         assert np.asarray(file).max() > 255  # 16 bits
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert [name in report for name in ("cut.png", "text.jpg", "SSFormer polyp segmentation")] == [True] * 3
 
 
 def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path) -> None:
