@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")
+        # when Ctrl-C has come out of an `eval` of text, as in MONAI's configs, Python would end the process by SIGINT,
+        # whatever the status, unless another `eval` followed
+        eval("None")
         return 130
     return 0
 

@@ -45,9 +45,11 @@ __all__ = [
     "raise_problems",
     "short_errors",
     "user_error",
+    "write_problems",
 ]
 
 _PROBLEMS_SHOWN = 20
+_PROBLEMS_FILE = "problems.json"
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
@@ -223,15 +225,13 @@ def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:
         raise InputError(f"The input '{path}' holds {found.pop()}, this config takes {kind}: choose another bundle.")
 
 
-def raise_problems(
+def write_problems(
     items: Sequence[Mapping[str, str]],
     unreadable: Sequence[str],
     failed: Sequence[CaseProblem],
     output_dir: str | os.PathLike[str],
 ) -> None:
-    """Write `problems.json` and raise an `InputError` that lists the cases without a result, so that the status is 1.
-
-    The file is a list of `{"case", "source", "problem", "details"}`. Without problems nothing is written or raised.
+    """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`; nothing if there is no problem.
 
     Args:
         items: the cases of this run.
@@ -239,17 +239,37 @@ def raise_problems(
         failed: those that failed later.
         output_dir: folder of the results.
     """
-    problems = [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
+    problems = _problems(items, unreadable, failed)
+    if problems:
+        with replace_when_done(Path(output_dir) / _PROBLEMS_FILE) as temporary:
+            content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
+            temporary.write_text(content + "\n", encoding="utf-8")
+
+
+def raise_problems(
+    items: Sequence[Mapping[str, str]],
+    unreadable: Sequence[str],
+    failed: Sequence[CaseProblem],
+    output_dir: str | os.PathLike[str],
+) -> None:
+    """Raise an `InputError` that lists the cases without a result, so that the status is 1, if there are any.
+
+    It comes last: after :func:`write_problems`, which takes the same arguments, and after the report.
+    """
+    problems = _problems(items, unreadable, failed)
     if not problems:
         return
-    with replace_when_done(Path(output_dir) / "problems.json") as temporary:
-        content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
-        temporary.write_text(content + "\n", encoding="utf-8")
     lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
     if len(problems) > _PROBLEMS_SHOWN:
         lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
-    place = Path(output_dir) / "problems.json"
+    place = Path(output_dir) / _PROBLEMS_FILE
     raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
+
+
+def _problems(
+    items: Sequence[Mapping[str, str]], unreadable: Sequence[str], failed: Sequence[CaseProblem]
+) -> list[CaseProblem]:
+    return [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
 
 
 def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:

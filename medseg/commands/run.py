@@ -141,15 +141,16 @@ def _weights(path: Path, config: ConfigParser) -> dict[str, Any]:
 
 
 def _log_plainly() -> None:
-    """What the package tells goes to the standard error without times; of others, only warnings about the input."""
+    """How many cases are done already goes to the standard error without times; of the rest, only warnings."""
     import logging
     import warnings
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("medseg").setLevel(logging.INFO)
+    logging.getLogger("medseg.data").setLevel(logging.INFO)
     # MONAI warns that no logging file is used; Ignite logs errors that are raised anyway
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     logging.getLogger("ignite").setLevel(logging.CRITICAL)
     # of a decoder for GPUs that MONAI looks for whenever it loads an image
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
