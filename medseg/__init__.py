@@ -5,6 +5,17 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 # a config's `$import medseg` must reach them all
-from . import data, handlers, inferers, losses, metrics, networks, report, transforms, workflow
+from . import data, handlers, inferers, losses, metrics, networks, report, tensorrt, transforms, workflow
 
-__all__ = ["data", "handlers", "inferers", "losses", "metrics", "networks", "report", "transforms", "workflow"]
+__all__ = [
+    "data",
+    "handlers",
+    "inferers",
+    "losses",
+    "metrics",
+    "networks",
+    "report",
+    "tensorrt",
+    "transforms",
+    "workflow",
+]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .commands.label import add_label
 from .commands.run import add_run
 from .commands.values import add_set_option, parse_values
 
@@ -121,7 +122,7 @@ def _advice(path: Path, recognition: Recognition) -> str:
 
 def _add_export(commands: Any) -> None:
     parser = commands.add_parser(
-        "export", help="zip a bundle with its network as PyTorch, TorchScript and ONNX, checked to agree"
+        "export", help="zip a bundle with its network as PyTorch, TorchScript, ONNX and, on a GPU, TensorRT"
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
@@ -129,12 +130,14 @@ def _add_export(commands: Any) -> None:
     add_set_option(parser, "value the network was trained with")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
+    parser.add_argument("--no-tensorrt", action="store_true", help="leave model_trt.ts out, which only a GPU can make")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE.zip if there is one")
     parser.set_defaults(run=_export)
 
 
 def _export(given: argparse.Namespace) -> None:
     from .export import export_bundle
+    from .tensorrt import tensorrt_problem
 
     target = given.to or Path(f"{given.bundle.resolve().name}.zip")
     if target.suffix != ".zip":
@@ -142,7 +145,13 @@ def _export(given: argparse.Namespace) -> None:
     if target.exists() and not given.overwrite:
         raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
     differences = export_bundle(
-        given.bundle, target, given.weights, parse_values(given.set), not given.no_onnx, given.picture
+        given.bundle,
+        target,
+        weights=given.weights,
+        values=parse_values(given.set),
+        onnx=not given.no_onnx,
+        picture=given.picture,
+        tensorrt=not given.no_tensorrt,
     )
     for found in differences:
         images, height, width = found.size
@@ -150,6 +159,9 @@ def _export(given: argparse.Namespace) -> None:
             f"{found.file}: {images} x {height} x {width}, greatest difference {found.difference:.1e} "
             f"of logits up to {found.magnitude:.2g}\n"
         )
+    problem = tensorrt_problem()
+    if problem and not given.no_tensorrt:
+        sys.stdout.write(f"model_trt.ts: left out, {problem}\n")
     sys.stdout.write(f"written: {target}\n")
 
 
@@ -165,4 +177,11 @@ def _report(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export, _add_report)
+_COMMANDS: tuple[Callable[[Any], None], ...] = (
+    add_run,
+    _add_convert,
+    _add_inspect,
+    _add_export,
+    _add_report,
+    add_label,
+)

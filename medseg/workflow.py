@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -22,11 +22,9 @@ from torch import nn
 
 from medseg.data.errors import InputError
 from medseg.data.kinds import kinds_of_input
-from medseg.data.names import case_name
 from medseg.data.phantoms import write_phantoms
-from medseg.data.tolerant import CaseProblem
-from medseg.handlers.atomic import replace_when_done
 from medseg.networks.checkpoints import check_fit, read_state_dict
+from medseg.problems import raise_problems, write_problems
 
 __all__ = [
     "attach_after_restart",
@@ -47,9 +45,6 @@ __all__ = [
     "user_error",
     "write_problems",
 ]
-
-_PROBLEMS_SHOWN = 20
-_PROBLEMS_FILE = "problems.json"
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
@@ -152,6 +147,8 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
         arguments = sys.argv[1:]
     given = _overrides(arguments)
     files = given.get("config_file")
+    if given.get("tracking") == "mlflow" and find_spec("mlflow") is None:
+        raise InputError("--tracking mlflow needs mlflow: `pip install medseg[tracking]`.")
     if files is None:  # named in an args_file, which MONAI has read by now
         return
     known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))
@@ -223,59 +220,6 @@ def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:
     found = kinds_of_input(path)
     if found and kind not in found:
         raise InputError(f"The input '{path}' holds {found.pop()}, this config takes {kind}: choose another bundle.")
-
-
-def write_problems(
-    items: Sequence[Mapping[str, str]],
-    unreadable: Sequence[str],
-    failed: Sequence[CaseProblem],
-    output_dir: str | os.PathLike[str],
-) -> None:
-    """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`; nothing if there is no problem.
-
-    Args:
-        items: the cases of this run.
-        unreadable: a sentence for each that could not be read, which names its file.
-        failed: those that failed later.
-        output_dir: folder of the results.
-    """
-    problems = _problems(items, unreadable, failed)
-    if problems:
-        with replace_when_done(Path(output_dir) / _PROBLEMS_FILE) as temporary:
-            content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
-            temporary.write_text(content + "\n", encoding="utf-8")
-
-
-def raise_problems(
-    items: Sequence[Mapping[str, str]],
-    unreadable: Sequence[str],
-    failed: Sequence[CaseProblem],
-    output_dir: str | os.PathLike[str],
-) -> None:
-    """Raise an `InputError` that lists the cases without a result, so that the status is 1, if there are any.
-
-    It comes last: after :func:`write_problems`, which takes the same arguments, and after the report.
-    """
-    problems = _problems(items, unreadable, failed)
-    if not problems:
-        return
-    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
-    if len(problems) > _PROBLEMS_SHOWN:
-        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
-    place = Path(output_dir) / _PROBLEMS_FILE
-    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
-
-
-def _problems(
-    items: Sequence[Mapping[str, str]], unreadable: Sequence[str], failed: Sequence[CaseProblem]
-) -> list[CaseProblem]:
-    return [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
-
-
-def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:
-    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
-    source = max(named, key=len, default="")
-    return CaseProblem(case_name(source), source, sentence, details="")
 
 
 def check_output_dir(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from monai.bundle import load
+from monai.bundle import load, verify_net_in_out
 from PIL import Image
 
 from medseg.cli import main
@@ -36,7 +36,7 @@ def small_network() -> SSFormer:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A zip with ONNX where its packages are installed."""
+    """A zip with ONNX where its packages are installed; without TensorRT, which needs a GPU."""
     folder = tmp_path_factory.mktemp("export")
     torch.save({"model": small_network().state_dict()}, folder / "trained.pt")
     arguments = ["export", str(BUNDLE), "--to", str(folder / "small.zip"), "--weights", str(folder / "trained.pt")]
@@ -84,8 +84,24 @@ def test_exported_networks_give_the_same_logits(downloaded: Path, file: str, siz
 def test_torchscript_carries_its_configs(downloaded: Path) -> None:
     files = {"metadata.json": "", "inference.json": ""}
     torch.jit.load(downloaded / "models" / "model.ts", _extra_files=files)
-    assert json.loads(files["metadata.json"])["network_data_format"]["inputs"]["image"]["num_channels"] == 3
+    formats = json.loads(files["metadata.json"])["network_data_format"]
+    assert formats["inputs"]["image"]["num_channels"] == 3
+    shapes = [formats["inputs"]["image"]["spatial_shape"], formats["outputs"]["pred"]["spatial_shape"]]
+    assert shapes == [[64, 64], [64, 64]]  # as set, not the bundle's own
     assert json.loads(files["inference.json"])["image_size"] == 64
+
+
+@pytest.mark.slow
+def test_the_metadata_change_in_nothing_but_their_sizes(downloaded: Path) -> None:
+    ours, theirs = ((folder / "configs" / "metadata.json").read_text() for folder in (BUNDLE, downloaded))
+    assert theirs == ours.replace("352", "64")
+    assert theirs.count("64") == 4
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(downloaded / "configs" / "metadata.json"),
+        config_file=str(downloaded / "configs" / "inference.yaml"),
+        device="cpu",
+    )
 
 
 @pytest.mark.slow
@@ -196,11 +212,33 @@ def test_a_difference_leaves_no_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("difference", "magnitude", "passes"),
-    [(9e-5, 1.0, True), (2e-4, 1.0, False), (2e-4, 30.0, True), (float("nan"), 1.0, False)],
+    ("file", "difference", "magnitude", "passes"),
+    [
+        ("model.ts", 9e-5, 1.0, True),
+        ("model.onnx", 2e-4, 1.0, False),
+        ("model.ts", 2e-4, 30.0, True),
+        ("model.ts", float("nan"), 1.0, False),
+        ("model_trt.ts", 9e-3, 1.0, True),
+        ("model_trt.ts", 2e-2, 1.0, False),
+    ],
 )
-def test_limit(difference: float, magnitude: float, passes: bool) -> None:
-    assert Difference("model.ts", (1, 8, 8), difference, magnitude).passes is passes
+def test_limit(file: str, difference: float, magnitude: float, passes: bool) -> None:
+    assert Difference(file, (1, 8, 8), difference, magnitude).passes is passes
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("options", [[], ["--no-tensorrt"]])
+def test_without_a_gpu_the_engine_is_left_out_in_one_line(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    torch.save(small_network().state_dict(), tmp_path / "model.pt")
+    arguments = ["export", str(BUNDLE), "--to", str(tmp_path / "a.zip"), "--weights", str(tmp_path / "model.pt")]
+    assert main([*arguments, *SMALL, "--no-onnx", *options]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "model_trt.ts" in line]
+    assert told == ([] if options else ["model_trt.ts: left out, there is no NVIDIA GPU"])
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert not [name for name in archive.namelist() if name.endswith("_trt.ts")]
 
 
 def test_values_are_written_and_the_rest_is_kept(tmp_path: Path) -> None:

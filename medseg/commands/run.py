@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .values import add_set_option, parse_values
 
 if TYPE_CHECKING:
-    from monai.bundle import ConfigParser
+    from monai.bundle import ConfigParser, ConfigWorkflow
 
 __all__ = ["add_run", "choose_configs", "find_bundle"]
 
@@ -29,8 +30,6 @@ def add_run(commands: Any) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
-    import sys
-
     from monai.bundle import ConfigWorkflow
 
     from medseg.workflow import user_error
@@ -48,7 +47,7 @@ def _run(given: argparse.Namespace) -> None:
             **values,
         )
         workflow.initialize()
-        workflow.run()
+        _run_to_the_end(workflow)
         workflow.finalize()
     except RuntimeError as error:
         cause = user_error(error)
@@ -58,6 +57,14 @@ def _run(given: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
     sys.stdout.write(f"results: {given.output}\n")
+
+
+def _run_to_the_end(workflow: ConfigWorkflow) -> None:
+    try:
+        workflow.run()
+    except Exception:
+        sys.stderr.write("\n")  # the line of the progress bar is open
+        raise
 
 
 def find_bundle(name: str) -> Path:
@@ -151,5 +158,6 @@ def _log_plainly() -> None:
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     logging.getLogger("ignite").setLevel(logging.CRITICAL)
     # of a decoder for GPUs that MONAI looks for whenever it loads an image
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)

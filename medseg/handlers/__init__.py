@@ -11,6 +11,7 @@ from medseg.handlers.measurement_tables import write_measurement_tables
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
+from medseg.handlers.tracking import track_run
 
 __all__ = [
     "AtomicCheckpointSaver",
@@ -22,5 +23,6 @@ __all__ = [
     "OverlaySheet",
     "SaliencyMetrics",
     "batch_meta",
+    "track_run",
     "write_measurement_tables",
 ]

@@ -143,6 +143,13 @@ def test_config_is_readable(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=named)
+def test_every_run_is_tracked(path: Path) -> None:
+    """A config that replaces the list of checks must not lose `--tracking`."""
+    steps = yaml.safe_load(path.read_text()).get("initialize")
+    assert steps is None or sum("medseg.handlers.track_run(" in step for step in steps) == 1
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=named)
 def test_no_number_became_a_string(path: Path) -> None:
     """YAML reads 1e-4 and None as strings."""
     text = path.read_text()
