@@ -54,7 +54,9 @@ def test_what_done_means(outputs: dict[str, str], lost: str, done: bool, bundle:
     assert remaining([item], ResultsFolder(out, bundle, overwrite=True)) == [item]
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(states=st.lists(st.sampled_from(["done", "half", "torn", "new"]), max_size=8), run=st.uuids())
 def test_the_order_stays_and_only_done_ones_leave(states: list[str], run: object, bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / str(run)
