@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .commands.label import add_label
 from .commands.run import add_run
 from .commands.values import add_set_option, parse_values
 
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")
+        # when Ctrl-C has come out of an `eval` of text, as in MONAI's configs, Python would end the process by SIGINT,
+        # whatever the status, unless another `eval` followed
+        eval("None")
         return 130
     return 0
 
@@ -173,4 +177,11 @@ def _report(given: argparse.Namespace) -> None:
     sys.stdout.write(f"written: {write_report(given.output_dir)}\n")
 
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, _add_convert, _add_inspect, _add_export, _add_report)
+_COMMANDS: tuple[Callable[[Any], None], ...] = (
+    add_run,
+    _add_convert,
+    _add_inspect,
+    _add_export,
+    _add_report,
+    add_label,
+)

@@ -29,7 +29,7 @@ from .networks.checkpoints import check_fit, read_state_dict
 from .tensorrt import load_tensorrt, tensorrt_problem
 from .workflow import check_bundle_root
 
-__all__ = ["LIMIT", "SIZES", "TENSORRT_LIMIT", "Difference", "export_bundle", "set_values"]
+__all__ = ["LIMIT", "SIZES", "TENSORRT_LIMIT", "Difference", "copy_bundle", "export_bundle", "set_values"]
 
 SIZES = ((2, 352, 352), (1, 480, 640))
 """Images, height and width of the inputs that every exported network is compared on."""
@@ -108,7 +108,7 @@ def export_bundle(
         raise InputError(f"model.onnx needs {', '.join(missing)}: `pip install medseg[export]`, or pass --no-onnx.")
     with tempfile.TemporaryDirectory() as temporary:
         staged = Path(temporary) / bundle_dir.name
-        _copy_bundle(bundle_dir, staged, values or {})
+        copy_bundle(bundle_dir, staged, values or {})
         network = _load_network(staged, weights or bundle_dir / "models" / "model.pt")
         with contextlib.redirect_stdout(sys.stderr):  # what the exporters tell is not part of the account
             _convert(staged, onnx, tensorrt and tensorrt_problem() is None)
@@ -151,23 +151,34 @@ def set_values(config: Path, values: Mapping[str, Any]) -> None:
     config.write_text(text)
 
 
-def _copy_bundle(bundle_dir: Path, staged: Path, values: Mapping[str, Any]) -> None:
+def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> None:
+    """Copy what a bundle is made of, without weights and results, into a folder, and change values of its configs.
+
+    Args:
+        bundle_dir: folder of the bundle.
+        target: folder of the copy; files of an earlier copy are replaced.
+        values: id -> value for `inference.yaml` and `train.yaml`, for each those that it has.
+
+    Raises:
+        InputError: as `set_values`, for a value that neither has.
+    """
     for part in _PARTS:
         source = bundle_dir / part
         if source.is_dir():
-            shutil.copytree(source, staged / part)
+            shutil.copytree(source, target / part, dirs_exist_ok=True)
         elif source.is_file():
-            staged.mkdir(exist_ok=True)
-            shutil.copy2(source, staged / part)
-    (staged / "models").mkdir()
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / part)
+    (target / "models").mkdir(exist_ok=True)
     values = {name.replace("#", "::"): value for name, value in values.items()}
     if "image_size" in values:
-        _set_spatial_shape(staged / "configs", values["image_size"])
-    set_values(staged / "configs" / "inference.yaml", values)
-    train = staged / "configs" / "train.yaml"
-    if train.is_file():
-        known = ConfigParser(ConfigParser.load_config_files(str(train)))
-        set_values(train, {name: value for name, value in values.items() if name.split("::")[0] in known})
+        _set_spatial_shape(target / "configs", values["image_size"])
+    files = [target / "configs" / file for file in ("inference.yaml", "train.yaml")]
+    known = {file: ConfigParser(ConfigParser.load_config_files(str(file))) for file in files if file.is_file()}
+    top = {name: name.split("::")[0] for name in values}
+    unknown = {name for name in values if not any(top[name] in config for config in known.values())}
+    for file, config in known.items():
+        set_values(file, {name: value for name, value in values.items() if top[name] in config or name in unknown})
 
 
 def _set_spatial_shape(configs: Path, image_size: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import os
 import sys
@@ -23,11 +22,9 @@ from torch import nn
 
 from medseg.data.errors import InputError
 from medseg.data.kinds import kinds_of_input
-from medseg.data.names import case_name
 from medseg.data.phantoms import write_phantoms
-from medseg.data.tolerant import CaseProblem
-from medseg.handlers.atomic import replace_when_done
 from medseg.networks.checkpoints import check_fit, read_state_dict
+from medseg.problems import raise_problems, write_problems
 
 __all__ = [
     "attach_after_restart",
@@ -46,9 +43,8 @@ __all__ = [
     "raise_problems",
     "short_errors",
     "user_error",
+    "write_problems",
 ]
-
-_PROBLEMS_SHOWN = 20
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
@@ -224,41 +220,6 @@ def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:
     found = kinds_of_input(path)
     if found and kind not in found:
         raise InputError(f"The input '{path}' holds {found.pop()}, this config takes {kind}: choose another bundle.")
-
-
-def raise_problems(
-    items: Sequence[Mapping[str, str]],
-    unreadable: Sequence[str],
-    failed: Sequence[CaseProblem],
-    output_dir: str | os.PathLike[str],
-) -> None:
-    """Write `problems.json` and raise an `InputError` that lists the cases without a result, so that the status is 1.
-
-    The file is a list of `{"case", "source", "problem", "details"}`. Without problems nothing is written or raised.
-
-    Args:
-        items: the cases of this run.
-        unreadable: a sentence for each that could not be read, which names its file.
-        failed: those that failed later.
-        output_dir: folder of the results.
-    """
-    problems = [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
-    if not problems:
-        return
-    with replace_when_done(Path(output_dir) / "problems.json") as temporary:
-        content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
-        temporary.write_text(content + "\n", encoding="utf-8")
-    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
-    if len(problems) > _PROBLEMS_SHOWN:
-        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
-    place = Path(output_dir) / "problems.json"
-    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
-
-
-def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:
-    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
-    source = max(named, key=len, default="")
-    return CaseProblem(case_name(source), source, sentence, details="")
 
 
 def check_output_dir(

@@ -2,10 +2,13 @@
 # Set up, then check style, types and behaviour. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash scripts/setup.sh .venv-test dev,compare,export,tracking
+bash scripts/setup.sh .venv-test dev,compare,dicom,export,tracking
 bin=$PWD/.venv-test/bin
 # the comparison does without torchvision, which timm would bring with gigabytes of CUDA
 "$bin/pip" install --quiet --disable-pip-version-check -c scripts/constraints.txt --no-deps timm
+# MONAI Label's own packages, for the round with a real server
+PYTHON=$bin/python bash scripts/label_setup.sh .venv-test-label
+export LABEL_ENV=$PWD/.venv-test-label
 # MONAI Deploy's own packages, which exist for this platform only
 if [ "$(uname -sm)" = "Linux x86_64" ]; then
     PYTHON=$bin/python bash scripts/deploy_setup.sh .venv-test-deploy

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .values import add_set_option, parse_values
 
 if TYPE_CHECKING:
-    from monai.bundle import ConfigParser
+    from monai.bundle import ConfigParser, ConfigWorkflow
 
 __all__ = ["add_run", "choose_configs", "find_bundle"]
 
@@ -29,8 +30,6 @@ def add_run(commands: Any) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
-    import sys
-
     from monai.bundle import ConfigWorkflow
 
     from medseg.workflow import user_error
@@ -48,7 +47,7 @@ def _run(given: argparse.Namespace) -> None:
             **values,
         )
         workflow.initialize()
-        workflow.run()
+        _run_to_the_end(workflow)
         workflow.finalize()
     except RuntimeError as error:
         cause = user_error(error)
@@ -58,6 +57,14 @@ def _run(given: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
     sys.stdout.write(f"results: {given.output}\n")
+
+
+def _run_to_the_end(workflow: ConfigWorkflow) -> None:
+    try:
+        workflow.run()
+    except Exception:
+        sys.stderr.write("\n")  # the line of the progress bar is open
+        raise
 
 
 def find_bundle(name: str) -> Path:
@@ -141,14 +148,16 @@ def _weights(path: Path, config: ConfigParser) -> dict[str, Any]:
 
 
 def _log_plainly() -> None:
-    """What the package tells goes to the standard error without times; of others, only warnings about the input."""
+    """How many cases are done already goes to the standard error without times; of the rest, only warnings."""
     import logging
     import warnings
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("medseg").setLevel(logging.INFO)
+    logging.getLogger("medseg.data").setLevel(logging.INFO)
     # MONAI warns that no logging file is used; Ignite logs errors that are raised anyway
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     logging.getLogger("ignite").setLevel(logging.CRITICAL)
     # of a decoder for GPUs that MONAI looks for whenever it loads an image
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)

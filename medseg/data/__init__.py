@@ -20,7 +20,14 @@ from medseg.data.phantoms import (
 from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
 from medseg.data.remaining import ResultsFolder, remaining
 from medseg.data.tolerant import CaseProblem, TolerantDataset, disk_trouble, problem_of
-from medseg.data.volumes import VOLUME_SUFFIXES, check_volume_pairs, check_volumes, find_volume_pairs, find_volumes
+from medseg.data.volumes import (
+    VOLUME_SUFFIXES,
+    VolumeReader,
+    check_volume_pairs,
+    check_volumes,
+    find_volume_pairs,
+    find_volumes,
+)
 from medseg.data.writers import PictureWriter, VolumeWriter
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "Splits",
     "TolerantDataset",
     "VolumePhantom",
+    "VolumeReader",
     "VolumeWriter",
     "case_name",
     "case_source",

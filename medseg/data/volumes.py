@@ -1,19 +1,30 @@
-"""Listing, pairing and checking of NIfTI volumes."""
+"""Listing, pairing, checking and reading of volumes: NIfTI, and DICOM series where volumes are not labelled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 from monai.config import PathLike
+from monai.data import NibabelReader
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from medseg.data.checks import CheckedImages
+from medseg.data.dicom import find_series, holds_dicom, is_series_path, load_series
 from medseg.data.errors import InputError
 from medseg.data.pairs import match_by_stem, read_split
 
-__all__ = ["VOLUME_SUFFIXES", "check_volume_pairs", "check_volumes", "find_volume_pairs", "find_volumes"]
+__all__ = [
+    "VOLUME_SUFFIXES",
+    "VolumeReader",
+    "check_volume_pairs",
+    "check_volumes",
+    "find_volume_pairs",
+    "find_volumes",
+]
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 
@@ -21,27 +32,77 @@ VOLUME_SUFFIXES = (".nii", ".nii.gz")
 _AFFINE_TOLERANCE = 1e-2
 
 
+class VolumeReader(NibabelReader):
+    """Reader for MONAI's ``LoadImaged(keys, reader=...)``: NIfTI as MONAI reads it, DICOM series in the same form.
+
+    A series, a path that :func:`find_volumes` gave, becomes ``[X, Y, Z]`` in Hounsfield units with an affine to mm
+    right, front and up, as its NIfTI does.
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether these are NIfTI files or DICOM series."""
+        return all(is_series_path(path) for path in ensure_tuple(filename)) or super().verify_suffix(filename)
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
+        """Open one NIfTI file, or remember one series for :meth:`get_data`.
+
+        Args:
+            data: one path.
+            kwargs: as for ``NibabelReader.read``.
+        """
+        paths = ensure_tuple(data)
+        if len(paths) == 1 and is_series_path(paths[0]):
+            return Path(paths[0])
+        return super().read(data, **kwargs)
+
+    def get_data(self, img: Any) -> tuple[np.ndarray, dict]:
+        """The volume ``[X, Y, Z]`` and its meta data.
+
+        Args:
+            img: what :meth:`read` gave.
+
+        Raises:
+            InputError: a series cannot be used, see :func:`medseg.data.dicom.load_series`.
+        """
+        if not isinstance(img, Path):
+            return super().get_data(img)
+        volume, affine = load_series(img)
+        return volume, {
+            MetaKeys.AFFINE: affine,
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(volume.shape),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),
+        }
+
+
 def find_volumes(path: PathLike) -> list[dict[str, str]]:
-    """List the NIfTI volumes to run a network on.
+    """List the volumes to run a network on.
 
     Args:
-        path: one volume, or a folder: its own volumes or, if it has none, those of its ``images/``.
+        path: a NIfTI file, a folder of them (its own or, if it has none, those of its ``images/``), or, where there
+            is no NIfTI, a DICOM series: a folder, a folder of folders, a zip or one file of a series.
 
     Returns:
-        ``{"image": path}`` per volume, sorted by name; never empty.
+        ``{"image": path}`` per volume, sorted by name; never empty. For DICOM a path that only
+        :class:`VolumeReader` understands, see :func:`medseg.data.dicom.find_series`.
 
     Raises:
-        InputError: nothing is there, or no volume, or two of the same stem, whose results would overwrite each other.
+        InputError: nothing is there, or no volume, or two of the same stem, whose results would overwrite each other,
+            or DICOM that cannot be read.
     """
     path = Path(path)
     if path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES):
         return [{"image": str(path)}]
-    if not path.is_dir():
-        raise InputError(f"{path} is not a NIfTI volume: give a .nii or .nii.gz file or a folder of them.")
-    found = _volumes_by_stem(path) or _volumes_by_stem(path / "images")
-    if not found:
-        raise InputError(f"{path} holds no volumes: put .nii or .nii.gz files there.")
-    return [{"image": str(found[stem])} for stem in sorted(found)]
+    found = (_volumes_by_stem(path) or _volumes_by_stem(path / "images")) if path.is_dir() else {}
+    if found:
+        return [{"image": str(found[stem])} for stem in sorted(found)]
+    if not path.is_dir() and not (path.is_file() and holds_dicom(path)):
+        raise InputError(f"{path} is not a NIfTI or DICOM volume: give a .nii.gz, a DICOM series, or a folder of them.")
+    series = find_series(path) if holds_dicom(path) else []
+    if not series:
+        raise InputError(f"{path} holds no volumes: put .nii or .nii.gz files or DICOM series there.")
+    return series
 
 
 def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
@@ -142,6 +203,12 @@ def _pair_problem(pair: dict[str, str]) -> str:
 
 
 def _problem(path: str) -> str:
+    if is_series_path(path):
+        try:
+            load_series(path)
+        except InputError as error:
+            return str(error)
+        return ""
     try:
         image = nibabel.load(path)
         shape = image.shape  # type: ignore[attr-defined]

@@ -187,7 +187,7 @@ def _label_map(mask: torch.Tensor) -> np.ndarray:
     """`[1, ...]` labels or `[C, ...]` one-hot as uint8 labels `[...]`."""
     array = (mask.as_tensor() if isinstance(mask, MetaTensor) else torch.as_tensor(mask)).detach().cpu().numpy()
     if len(array) == 1:
-        return array[0].astype(np.uint8)
+        return array[0].astype(np.uint8, copy=False)
     labels = np.zeros(array.shape[1:], dtype=np.uint8)
     for label in range(1, len(array)):  # argmax would want eight bytes a voxel
         labels[array[label] > 0.5] = label

@@ -172,8 +172,8 @@ class CaseRecords:
         return found
 
     def _measure(self, item: Mapping[str, Any], source: str, affine: np.ndarray | None) -> list[dict[str, Any]]:
-        # a mask file holds no more than 8 bits either
-        labels = torch.as_tensor(item[self.pred_key])[0].round().to(torch.uint8)
+        # whole numbers, as in the mask file, which holds no more than 8 bits either
+        labels = torch.as_tensor(item[self.pred_key])[0].to(torch.uint8)
         intensities = None
         if self.load is not None:
             values = convert_to_numpy(self.load({self.image_key: source})[self.image_key])

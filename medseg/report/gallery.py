@@ -69,8 +69,8 @@ def gallery(results: Results, shown: Sequence[Shown], pictures: Mapping[Path, Em
         notes_above.append("Slices go from head to foot, the patient's right (R) is on the left.")
     if missing := len(shown) - len(figures):
         notes_above.append(
-            f"{missing} pictures are not here, because the page holds {LARGEST_PICTURES // 1_000_000} MB of them "
-            "at most or they cannot be read: see the folder pictures."
+            f"Pictures left out: {missing}, because the page holds {LARGEST_PICTURES // 1_000_000} MB of them at most "
+            "or because they cannot be read; see the folder pictures."
         )
     note = f'<p class="note">{escape(" ".join(notes_above))}</p>' if notes_above else ""
     kind = "gallery volumes" if results.volumes else "gallery"

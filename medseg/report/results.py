@@ -17,10 +17,10 @@ from medseg.data.errors import InputError
 from medseg.data.names import case_name
 from medseg.data.volumes import VOLUME_SUFFIXES
 from medseg.handlers.case_pictures import picture_file
+from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS
 
 __all__ = ["Results", "Score", "finite", "measurements", "read_results", "worst_first"]
 
-_SCHEMA = "medseg-record-1"
 _NOT_METRICS = ("set", "image", "images")
 
 
@@ -128,8 +128,8 @@ def _read_records(results: Results) -> None:
             results.problems.append((together.name, "holds no list of records: run the inference again."))
         for number, record in enumerate(listed or []):
             _take(results, found, record, f"{together.name}, record {number + 1}")
-    for path in sorted((results.folder / "records").glob("*.json")):
-        _take(results, found, _json(path), f"records/{path.name}")  # newer than what was gathered from them
+    for path in sorted((results.folder / RECORDS).glob("*.json")):
+        _take(results, found, _json(path), f"{RECORDS}/{path.name}")  # newer than what was gathered from them
     results.records = [dict(found[case]) for case in sorted(found)]
     results.volumes |= any(len(record.get("shape") or []) == 3 for record in results.records)
 
@@ -139,9 +139,9 @@ def _take(results: Results, found: dict[str, Mapping[str, Any]], record: Any, so
         results.problems.append((source, "is not a readable record: delete it and run that case again."))
     elif not isinstance(record.get("provenance"), Mapping) or not isinstance(record.get("measurements"), list):
         results.problems.append((source, "has no provenance or no measurements: delete it and run that case again."))
-    elif record.get("schema") != _SCHEMA:
+    elif record.get("schema") != RECORD_SCHEMA:
         results.problems.append(
-            (source, f"has the schema {record.get('schema')!r}, this version of medseg reads {_SCHEMA!r}.")
+            (source, f"has the schema {record.get('schema')!r}, this version of medseg reads {RECORD_SCHEMA!r}.")
         )
     else:
         found[record["case"]] = record

@@ -60,12 +60,14 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
         ckpt_dir=str(trained),
         phantom_dir=str(trained / "phantoms"),
         test_sets={"first": str(first), "second": [str(second), "train.txt"]},
+        report=True,
     )
     with open(tmp_path / "out" / "table.csv") as file:
         table = {row["set"]: row for row in csv.DictReader(file)}
     assert {name: int(row["images"]) for name, row in table.items()} == {"first": 1, "second": 2, "all images": 3}
     with open(tmp_path / "out" / "images.csv") as file:
         cases = list(csv.DictReader(file))
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 3
     assert [Path(case["image"]).name for case in cases] == [f"lung_volume_0000{n}.nii.gz" for n in (2, 0, 1)]
     for side in ("left", "right"):
         assert {f"{name}_{side}" for name in ("Dice", "IoU", "HD95", "surface_Dice")} <= cases[0].keys()
@@ -84,7 +86,7 @@ def test_inference_names_broken_files_and_segments_the_others(trained: Path, tmp
         run_here("run", BUNDLE, "inference", **options)
     cause = error.value.__cause__
     assert isinstance(cause, InputError)
-    assert "2 volumes were skipped" in str(cause)
+    assert "2 of 4 cases failed" in str(cause)
     assert "broken.nii.gz cannot be read" in str(cause)
     assert "flat.nii has 2 axes" in str(cause)
     written = sorted(path.name for path in (tmp_path / "out").rglob("*.nii*"))

@@ -103,7 +103,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
         run_here("inferring", SKIN, "inference", dataset_dir=str(folder), output_dir=str(tmp_path / "out"), **FAST)
     cause = raised.value.__cause__
     assert isinstance(cause, InputError)
-    assert "2 images were skipped" in str(cause)
+    assert "2 of 7 cases failed" in str(cause)
     assert "nan.tif" in str(cause)
     assert "torn.png" in str(cause)
     sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (3000, 4000)}

@@ -66,6 +66,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
         ckpt_dir=str(trained),
         phantom_dir=str(trained / "phantoms"),
         test_sets={"first": str(first), "second": [str(second), "train.txt"]},
+        report=True,
     )
     with open(tmp_path / "out" / "table.csv") as file:
         table = {row["set"]: row for row in csv.DictReader(file)}
@@ -73,7 +74,11 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     with open(tmp_path / "out" / "images.csv") as file:
         dice = [float(row["Dice@0.5"]) for row in csv.DictReader(file)]
     assert float(table["all images"]["Dice@0.5"]) == pytest.approx(np.mean(dice), abs=1e-5)
-    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png"} <= set(files_under(tmp_path / "out"))
+    written = files_under(tmp_path / "out")
+    assert {"val_mean_dice_raw.csv", "metrics.csv", "pictures/overlays.png", "report.html"} <= set(written)
+    for name, count in (("first", 2), ("second", 8)):
+        assert len([path for path in written if path.startswith(f"pictures/{name}/")]) == count
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 10
 
 
 def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path) -> None:
@@ -85,26 +90,29 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
     (pictures / "cut.png").write_bytes((pictures / "good.png").read_bytes()[:300])
     (pictures / "text.jpg").write_text("not a picture")
     options = {"dataset_dir": pictures, "output_dir": tmp_path / "out", "ckpt_dir": trained, **NETWORK}
-    result = run_command("inferring", BUNDLE, "inference", save_probabilities=True, **options)
+    result = run_command("inferring", BUNDLE, "inference", save_probabilities=True, report=True, **options)
     assert result.returncode == 1
-    last_line = result.stderr.strip().splitlines()[-1]
-    assert last_line.startswith("Error: 2 images were skipped")
-    assert "cut.png" in last_line
-    assert "text.jpg" in last_line
+    told = result.stderr.strip().splitlines()[-3:]
+    assert told[0].startswith("Error: 2 of 5 cases failed")
+    assert "cut.png" in told[1]
+    assert "text.jpg" in told[2]
     assert "Traceback" not in result.stderr
     masks = {path.name: Image.open(path).size for path in (tmp_path / "out").glob("*.png")}
     sizes = {"good": (101, 70), "one_pixel": (1, 1), "long": (400, 9)}
     assert masks == {f"{name}{end}": size for name, size in sizes.items() for end in (".png", "_probability.png")}
     with Image.open(tmp_path / "out" / "good_probability.png") as file:
         assert np.asarray(file).max() > 255  # 16 bits
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert [name in report for name in ("cut.png", "text.jpg", "SSFormer polyp segmentation")] == [True] * 3
 
 
 def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 64)).save(tmp_path / "one.bmp")
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
     run_here("run", BUNDLE, "inference", ckpt_dir=str(trained), **options)
-    tables = ["measurements.csv", "measurements.json"]
-    assert files_under(tmp_path / "out") == [*tables, "one.png", "pictures/overlays.png", "records/one.json"]
+    tables, pictures = ["measurements.csv", "measurements.json"], ["pictures/one.png", "pictures/overlays.png"]
+    written = [*tables, "one.png", *pictures, "records/one.json", "settings.json"]
+    assert files_under(tmp_path / "out") == written
 
 
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
@@ -130,7 +138,7 @@ def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path)
     options = {"dataset_dir": tmp_path / "in", "output_dir": tmp_path / "out", "ckpt_dir": trained, **NETWORK}
     result = run_command("inferring", BUNDLE, "inference", **options)
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert "\nError: 1 of 1 cases failed" in result.stderr
     assert "text.png" in result.stderr
     assert "Traceback" not in result.stderr
 

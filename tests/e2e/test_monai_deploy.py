@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import highdicom
 import nibabel
 import numpy as np
 import pytest
 import torch
+from dicom_files import slices_of, write_slices
 from monai.bundle import ckpt_export
 from nibabel.orientations import axcodes2ornt, ornt_transform
 
 from medseg.export import set_values
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "bundles")]
-
-highdicom = pytest.importorskip("highdicom", reason="needs the extra `dicom`")
-from dicom_files import slices_of, write_slices  # noqa: E402
-
 BUNDLE = ROOT / "bundles" / "ssformer_lung_ct_segmentation"
 ENVIRONMENT = Path(os.environ.get("DEPLOY_ENV", ROOT / ".venv-deploy"))
 pytestmark = [

@@ -1,0 +1,69 @@
+"""The files of a folder or of a zip, by one interface."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO
+
+from medseg.data.errors import InputError
+
+__all__ = ["Container", "starts_as_dicom"]
+
+
+class Container:
+    """A folder with all folders in it, or a zip, whose files are read in place: nothing of it is written to the disk.
+
+    Use it in a ``with`` block.
+
+    Args:
+        path: the folder or zip.
+
+    Raises:
+        InputError: on entry, if the zip is damaged or encrypted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Container:
+        if self.path.is_file():
+            try:
+                self._archive = zipfile.ZipFile(self.path)
+            except (zipfile.BadZipFile, OSError):
+                raise InputError(f"{self.path} is not a readable zip: pack it again.") from None
+            if any(member.flag_bits & 1 for member in self._archive.infolist()):
+                self._archive.close()
+                raise InputError(f"{self.path} is encrypted: unpack it and give the folder.")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+    def names(self) -> list[str]:
+        """The files, relative to the container, sorted; hidden ones are left out."""
+        if self._archive is None:
+            found = [str(file.relative_to(self.path).as_posix()) for file in self.path.rglob("*") if file.is_file()]
+        else:
+            found = [member.filename for member in self._archive.infolist() if not member.is_dir()]
+        return sorted(name for name in found if not _is_hidden(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open one of :meth:`names` for reading."""
+        if self._archive is None:
+            return open(self.path / name, "rb")
+        return self._archive.open(name)
+
+
+def starts_as_dicom(file: IO[bytes]) -> bool:
+    """Whether a file begins as DICOM part 10 says: 128 bytes of anything and the letters DICM."""
+    return file.read(132)[128:] == b"DICM"
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

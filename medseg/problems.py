@@ -1,0 +1,71 @@
+"""The end of a run in which some cases failed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medseg.data.errors import InputError
+from medseg.data.names import case_name
+from medseg.data.tolerant import CaseProblem
+from medseg.handlers.atomic import replace_when_done
+
+__all__ = ["raise_problems", "write_problems"]
+
+_PROBLEMS_FILE = "problems.json"
+_PROBLEMS_SHOWN = 20
+
+
+def write_problems(
+    items: Sequence[Mapping[str, str]],
+    unreadable: Sequence[str],
+    failed: Sequence[CaseProblem],
+    output_dir: str | os.PathLike[str],
+) -> None:
+    """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`; nothing if there is no problem.
+
+    Args:
+        items: the cases of this run.
+        unreadable: a sentence for each that could not be read, which names its file.
+        failed: those that failed later.
+        output_dir: folder of the results.
+    """
+    problems = _problems(items, unreadable, failed)
+    if problems:
+        with replace_when_done(Path(output_dir) / _PROBLEMS_FILE) as temporary:
+            content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
+            temporary.write_text(content + "\n", encoding="utf-8")
+
+
+def raise_problems(
+    items: Sequence[Mapping[str, str]],
+    unreadable: Sequence[str],
+    failed: Sequence[CaseProblem],
+    output_dir: str | os.PathLike[str],
+) -> None:
+    """Raise an `InputError` that lists the cases without a result, so that the status is 1, if there are any.
+
+    It comes last: after :func:`write_problems`, which takes the same arguments, and after the report.
+    """
+    problems = _problems(items, unreadable, failed)
+    if not problems:
+        return
+    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
+    place = Path(output_dir) / _PROBLEMS_FILE
+    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
+
+
+def _problems(
+    items: Sequence[Mapping[str, str]], unreadable: Sequence[str], failed: Sequence[CaseProblem]
+) -> list[CaseProblem]:
+    return [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
+
+
+def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseProblem:
+    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
+    source = max(named, key=len, default="")
+    return CaseProblem(case_name(source), source, sentence, details="")
