@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import highdicom
@@ -15,8 +16,12 @@ import torch
 from dicom_files import slices_of, write_slices
 from monai.bundle import ckpt_export
 from nibabel.orientations import axcodes2ornt, ornt_transform
+from pydicom.dataset import Dataset
+from running import run_here
+from torch import nn
 
-from medseg.export import set_values
+from medseg.export import export_bundle, set_values
+from medseg.networks import SSFormer
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundles" / "ssformer_lung_ct_segmentation"
@@ -90,6 +95,21 @@ def run_app(series: Path, results: Path, model: Path) -> subprocess.CompletedPro
     )
 
 
+def labels_of(file: Path, slices: list[Dataset]) -> np.ndarray:
+    """The label map `[slice, row, column]` that a DICOM SEG puts on these slices, by highdicom."""
+    instances = [one.SOPInstanceUID for one in slices]
+    segmentation = highdicom.seg.segread(file)
+    return segmentation.get_pixels_by_source_instance(
+        instances, combine_segments=True, assert_missing_frames_are_empty=True
+    )
+
+
+def centre(network: SSFormer, means: torch.Tensor) -> None:
+    """Take `means` of the logits from the last bias."""
+    *_, last = (module for module in network.modules() if isinstance(module, nn.Conv2d) and module.out_channels == 3)
+    last.bias -= means
+
+
 @pytest.mark.parametrize("axes", ["LPS", "PIL"], ids=["axial", "sagittal"])
 def test_the_segmentation_is_in_place(axes: str, model: Path, tmp_path: Path) -> None:
     volume, labels = (turned_to(axes, array) for array in chest())
@@ -102,11 +122,37 @@ def test_the_segmentation_is_in_place(axes: str, model: Path, tmp_path: Path) ->
     assert [found.get_segment_description(i).segment_label for i in (1, 2)] == ["left lung", "right lung"]
     assert found.SeriesDescription == "SSFormer lung CT segmentation, research only"
     assert found.StudyInstanceUID == slices[0].StudyInstanceUID
-    pixels = found.get_pixels_by_source_instance(
-        [one.SOPInstanceUID for one in slices], combine_segments=True, assert_missing_frames_are_empty=True
-    )
-    np.testing.assert_array_equal(pixels, np.asarray(labels.dataobj).transpose(2, 1, 0))
+    np.testing.assert_array_equal(labels_of(file, slices), np.asarray(labels.dataobj).transpose(2, 1, 0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "series"]
+
+
+def test_what_medseg_exports_gives_the_bundle_s_own_mask(tmp_path: Path) -> None:
+    """A small SSFormer, by `medseg export` and Deploy from DICOM, and by the bundle from NIfTI."""
+    volume = turned_to("LPS", chest()[0])
+    values = {"encoder": "mit_b0", "decoder_channels": 8, "image_size": 64, "spacing": list(SPACING)}
+    network = SSFormer(in_channels=3, out_channels=3, encoder="mit_b0", decoder_channels=8).eval()
+    with torch.no_grad():  # no class is to win everywhere
+        logits = network(torch.rand(2, 3, 64, 64))
+        centre(network, logits.mean((0, 2, 3)))
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False, tensorrt=False)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (tmp_path / "model.ts").write_bytes(archive.read(f"{BUNDLE.name}/models/model.ts"))
+    slices = slices_of(volume.get_fdata(), volume.affine)
+    write_slices(tmp_path / "series", slices)
+    done = run_app(tmp_path / "series", tmp_path / "results", tmp_path / "model.ts")
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "results").iterdir()
+    nibabel.save(volume, tmp_path / "case.nii.gz")
+    folders = {
+        "dataset_dir": str(tmp_path / "case.nii.gz"),
+        "output_dir": str(tmp_path / "out"),
+        "ckpt_dir": str(tmp_path),
+    }
+    run_here("inferring", BUNDLE.name, "inference", **folders, **values)
+    mask = np.asarray(nibabel.load(tmp_path / "out" / "case.nii.gz").dataobj).transpose(2, 1, 0)
+    assert len(np.unique(mask)) == 3
+    assert (labels_of(file, slices) != mask).mean() < 1e-3  # TorchScript rounds otherwise, where two classes are equal
 
 
 @pytest.mark.parametrize("missing", ["series", "model"])
