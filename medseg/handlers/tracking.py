@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,6 +32,7 @@ def track_run(
 
     - logs the plain values of the config as parameters, those of the command line included, and the versions of
       medseg, MONAI and PyTorch;
+    - takes the loss also from a trainer that does not split its batches;
     - keeps `artifacts` with the run when it ends;
     - writes into a run of its own: without a `run_name` MONAI would continue any run that has not ended;
     - ends the run: as finished, or as failed if an error ends the program.
@@ -53,11 +54,16 @@ def track_run(
     tracker.artifacts = tuple(str(path) for path in files)
     tracker.experiment_param = _parameters(config)
     tracker.close_on_complete = True
+    tracker.output_transform = _loss
     name = tracker.run_name or time.strftime(f"run_%Y%m%d_%H%M%S_{os.getpid()}")
     for handler in (tracker, *joined):
         if isinstance(handler, MLFlowHandler):
             handler.run_name = name
     _end_with_the_program(tracker)
+
+
+def _loss(output: Any) -> Any:
+    return output["loss"] if isinstance(output, Mapping) else output[0]["loss"]
 
 
 def _path(artifact: str | os.PathLike[str]) -> Path:

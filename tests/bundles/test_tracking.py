@@ -132,3 +132,12 @@ def test_several_processes_are_one_run(trained: Path, tmp_path: Path) -> None:
     assert run.status == "FINISHED"
     assert list(run.history("val_mean_dice")) == [1]
     assert "model.pt" in run.files()
+
+
+def test_training_that_does_not_split_its_batches_is_tracked(tmp_path: Path) -> None:
+    folders = {"output_dir": str(tmp_path), "ckpt_dir": str(tmp_path / "models")}
+    run_here("training", "msformer_lung_ct_segmentation", *SMALL, tracking="mlflow", epochs=1, **folders)
+    run = Run(tmp_path)
+    assert run.status == "FINISHED"
+    assert list(run.history("train_loss")) == [1]
+    assert "model.pt" in run.files()

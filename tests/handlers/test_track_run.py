@@ -91,6 +91,18 @@ def test_a_run_that_never_ended_is_left_alone(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("output", [{"loss": 0.25}, [{"loss": 0.25}, {"loss": 0.25}]], ids=["batch", "decollated"])
+def test_the_loss_of_each_iteration(output: object, folder: Path) -> None:
+    handler = MLFlowHandler(f"sqlite:///{folder}/runs.db", tag_name="train_loss")
+    track_run([handler])
+    engine = Engine(lambda engine, batch: output)
+    handler.attach(engine)
+    engine.run([1, 2], max_epochs=1)
+    (run,) = runs(folder)
+    history = handler.client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.25), (2, 0.25)]
+
+
 def test_a_joined_handler_logs_into_the_same_run(folder: Path) -> None:
     handler, second = tracker(folder), tracker(folder)
     validator = engine_of(second, score=0.7)
