@@ -9,6 +9,11 @@ bin=$PWD/.venv-test/bin
 # MONAI Label's own packages, for the round with a real server
 PYTHON=$bin/python bash scripts/label_setup.sh .venv-test-label
 export LABEL_ENV=$PWD/.venv-test-label
+# MONAI Deploy's own packages, which exist for this platform only
+if [ "$(uname -sm)" = "Linux x86_64" ]; then
+    PYTHON=$bin/python bash scripts/deploy_setup.sh .venv-test-deploy
+    export DEPLOY_ENV=$PWD/.venv-test-deploy
+fi
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"

@@ -9,7 +9,7 @@ from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adju
 from medseg.transforms.label_groups import LabelGroupsd
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
 from medseg.transforms.morphology import RandDilateEroded, dilate, elliptic_kernel, erode
-from medseg.transforms.save_volume import SaveDicomSegd, SaveVolumed
+from medseg.transforms.save_volume import SaveDicomSegd, SaveImageVolumed
 from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatten_vignette
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "RandDilateEroded",
     "RandImageEnhanced",
     "SaveDicomSegd",
-    "SaveVolumed",
+    "SaveImageVolumed",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_sharpness",

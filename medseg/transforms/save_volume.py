@@ -16,7 +16,7 @@ from medseg.data.errors import InputError
 from medseg.data.names import case_name, case_source
 from medseg.data.writers import VolumeWriter
 
-__all__ = ["SaveDicomSegd", "SaveVolumed"]
+__all__ = ["SaveDicomSegd", "SaveImageVolumed"]
 
 _FORMATS = ("auto", "nifti", "dicom_seg", "both")
 
@@ -54,10 +54,11 @@ class SaveDicomSegd(MapTransform):
         return dict(data)
 
 
-class SaveVolumed(SaveImaged):
+class SaveImageVolumed(SaveImaged):
     """Write label maps in the form of their source: DICOM SEG for a DICOM series, NIfTI for NIfTI, or as asked.
 
-    It is a ``SaveImaged`` with medseg's writers, so that clients that leave saving to themselves find and drop it.
+    It is a ``SaveImaged`` with medseg's writers, so that clients that leave saving to themselves find and drop it:
+    MONAI Label by the class, MONAI Deploy by "SaveImage" in its name.
 
     Args:
         keys: of the label maps, ``[1, X, Y, Z]``, with the meta data of their volume.
