@@ -62,7 +62,7 @@ def _add_convert(commands: Any) -> None:
 def _convert(given: argparse.Namespace) -> None:
     import torch
 
-    from .handlers.atomic import replace_when_done
+    from .data.atomic import replace_when_done
     from .networks.checkpoints import convert_file, find_weights
 
     if given.to.exists() and not given.overwrite:

@@ -23,7 +23,7 @@ from monai.bundle import ConfigParser, ckpt_export, onnx_export, trt_export
 from torch import nn
 
 from .data import InputError, decode_picture, polyp_phantom
-from .handlers.atomic import replace_when_done
+from .data.atomic import replace_when_done
 from .inferers import SelfClusteringInferer
 from .networks.checkpoints import check_fit, read_state_dict
 from .tensorrt import load_tensorrt, tensorrt_problem

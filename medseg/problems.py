@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
 from medseg.data.names import case_name
 from medseg.data.tolerant import CaseProblem
-from medseg.handlers.atomic import replace_when_done
 
 __all__ = ["raise_problems", "write_problems"]
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from monai.config import PathLike
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
 from medseg.data.names import case_name
+from medseg.data.provenance import file_sha256, read_metadata
 
 __all__ = ["ResultsFolder", "remaining"]
 
@@ -112,8 +114,6 @@ class ResultsFolder:
         return _read_json(self._record_path(item))
 
     def _facts(self) -> dict[str, Any]:
-        from medseg.handlers.provenance import file_sha256, read_metadata  # handlers are built upon this package
-
         metadata = read_metadata(self.bundle_root)
         facts = {
             "schema": _SCHEMA,
@@ -182,6 +182,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with replace_when_done(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

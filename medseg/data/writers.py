@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from monai.config import NdarrayOrTensor, PathLike
 from monai.data import NibabelWriter, PILWriter
+
+from medseg.data.atomic import replace_when_done
 
 __all__ = ["PictureWriter", "VolumeWriter"]
 
@@ -57,7 +56,7 @@ class PictureWriter(PILWriter):
             verbose: if true, the name is logged.
             kwargs: as for ``PILWriter.write``, without ``reverse_indexing``.
         """
-        with _whole_file(Path(filename)) as temporary:
+        with replace_when_done(Path(filename), keep_suffix=True) as temporary:
             super().write(temporary, verbose=False, reverse_indexing=False, **kwargs)
         if verbose:
             logger.info("wrote %s", filename)
@@ -92,22 +91,7 @@ class VolumeWriter(NibabelWriter):
             verbose: if true, the name is logged.
             kwargs: as for ``NibabelWriter.write``.
         """
-        with _whole_file(Path(filename)) as temporary:
+        with replace_when_done(Path(filename), keep_suffix=True) as temporary:
             super().write(temporary, verbose=False, **kwargs)
         if verbose:
             logger.info("wrote %s", filename)
-
-
-@contextmanager
-def _whole_file(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target`, moved there when the block ends well."""
-    # the name comes last, because writers take the format from its end; it is always the same one, so that what a
-    # killed run leaves behind is overwritten when its case is done again
-    temporary = target.with_name(f".tmp.{target.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())  # or a power cut could leave an empty file under the new name
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

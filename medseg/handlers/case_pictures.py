@@ -18,8 +18,8 @@ from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
 from medseg.data import decode_picture
+from medseg.data.atomic import replace_when_done
 from medseg.data.names import case_name, case_source
-from medseg.handlers.atomic import replace_when_done
 from medseg.handlers.source_loader import source_loader
 
 __all__ = ["LABEL_COLOURS", "TRUTH_COLOUR", "CasePictures", "label_colour", "picture_file"]

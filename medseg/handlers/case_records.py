@@ -17,11 +17,11 @@ from monai.transforms import Compose
 from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
 from medseg.data.names import case_name, case_source
-from medseg.handlers.atomic import replace_when_done
+from medseg.data.provenance import read_metadata, run_provenance
 from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
-from medseg.handlers.provenance import read_metadata, run_provenance
 from medseg.handlers.source_loader import source_loader
 from medseg.metrics.measurements import measure_segments
 

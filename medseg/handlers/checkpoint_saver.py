@@ -13,7 +13,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.data import MetaTensor
 from monai.handlers import CheckpointSaver
 
-from medseg.handlers.atomic import replace_when_done
+from medseg.data.atomic import replace_when_done
 
 
 class AtomicCheckpointSaver(CheckpointSaver):

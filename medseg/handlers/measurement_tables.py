@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
-from medseg.handlers.atomic import replace_when_done
 
 __all__ = ["RECORDS", "RECORD_SCHEMA", "read_records", "write_measurement_tables"]
 

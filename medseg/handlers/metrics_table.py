@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from monai.data import decollate_batch
 from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
 
-from medseg.handlers.atomic import replace_when_done
+from medseg.data.atomic import replace_when_done
 
 _ALL = "all images"
 

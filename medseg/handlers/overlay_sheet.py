@@ -16,7 +16,7 @@ from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
 from medseg.data import decode_mask, decode_picture
-from medseg.handlers.atomic import replace_when_done
+from medseg.data.atomic import replace_when_done
 
 PREDICTION_COLOUR = (255, 220, 0)  # yellow
 LABEL_COLOUR = (0, 200, 255)  # cyan; distinct from the prediction for colour-blind readers too

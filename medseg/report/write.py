@@ -10,8 +10,8 @@ from string import Template
 
 import ignite.distributed as idist
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
-from medseg.handlers.atomic import replace_when_done
 from medseg.report.embedding import embedded
 from medseg.report.gallery import shown_pictures
 from medseg.report.page import body, title

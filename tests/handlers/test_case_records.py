@@ -32,12 +32,22 @@ from monai.transforms import (
 from PIL import Image
 from torch import nn
 
-from medseg.data import InputError, PictureReader, PictureWriter, VolumeWriter, case_name, find_images, find_volumes
-from medseg.handlers import CaseRecords, provenance, write_measurement_tables
+from medseg import handlers
+from medseg.data import (
+    InputError,
+    PictureReader,
+    PictureWriter,
+    VolumeWriter,
+    case_name,
+    find_images,
+    find_volumes,
+    provenance,
+)
+from medseg.handlers import CaseRecords, write_measurement_tables
 
 ROOT = Path(__file__).parents[2]
 POLYP, LUNG = (ROOT / "bundles" / f"ssformer_{name}_segmentation" for name in ("polyp", "lung_ct"))
-SCHEMA = json.loads((Path(provenance.__file__).parent / "measurements.schema.json").read_text())
+SCHEMA = json.loads((Path(handlers.__file__).parent / "measurements.schema.json").read_text())
 RECORD = {**SCHEMA["$defs"]["record"], "$defs": SCHEMA["$defs"]}
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from monai.config import PathLike
 from monai.utils import optional_import
 
+from medseg.data.atomic import replace_when_done
 from medseg.data.dicom.container import Container
 from medseg.data.dicom.series import container_of, open_series, require_dicom
 from medseg.data.dicom.stack import Stack, stack_slices
 from medseg.data.errors import InputError
-from medseg.handlers.atomic import replace_when_done
 
 __all__ = ["write_segmentation"]
 
