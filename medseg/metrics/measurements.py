@@ -189,9 +189,13 @@ def _components(mask: np.ndarray) -> int:
 def _finite_mean(mask: np.ndarray, values: np.ndarray | None) -> float | None:
     if values is None:
         return None
-    inside = values[mask]
-    inside = inside[np.isfinite(inside)]
-    return float(inside.mean(dtype=np.float64)) if inside.size else None
+    sums, count = [], 0
+    for row, chosen in zip(values, mask, strict=True):  # one after the other: a large segment is not copied as a whole
+        inside = row[chosen]
+        inside = inside[np.isfinite(inside)]
+        sums.append(float(inside.sum(dtype=np.float64)))
+        count += inside.size
+    return math.fsum(sums) / count if count else None
 
 
 def _surface(mask: np.ndarray, edges: np.ndarray) -> float:
