@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
 
+import ignite.distributed as idist
 import torch
 import torch.distributed as dist
 import yaml
@@ -119,6 +120,9 @@ def init_distributed() -> None:
         dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     if torch.cuda.is_available():
         torch.cuda.set_device(default_device())
+    # Ignite finds out about the processes when it is first asked, by messages among all of them: left to a handler
+    # that only the first process has, they would wait for each other for ever
+    idist.sync()
     if is_worker():
         logging.getLogger().setLevel(logging.WARNING)
 

@@ -92,7 +92,12 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
         else:
             arguments = command("evaluating", BUNDLE, *SMALL, "evaluate", "multi_gpu_evaluate", **options)
             result = subprocess.run(
-                [*TORCHRUN, "-m", *arguments], env=environment(), capture_output=True, text=True, check=False
+                [*TORCHRUN, "-m", *arguments],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=300,  # processes that wait for each other would wait for ever
+                check=False,
             )
         assert result.returncode == 0, result.stderr[-3000:]
         with open(tmp_path / name / "images.csv") as file:
