@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +39,18 @@ def _run(given: argparse.Namespace) -> None:
     bundle = find_bundle(given.bundle)
     files = choose_configs(bundle, given.input)
     values = _values(given, bundle, files)
-    _log_plainly()
     try:
-        workflow = ConfigWorkflow(
-            config_file=files,
-            meta_file=str(bundle / "configs" / "metadata.json"),
-            logging_file=False,  # the bundle's own logs every step with its time
-            workflow_type="infer",
-            **values,
-        )
-        workflow.initialize()
-        _run_to_the_end(workflow)
-        workflow.finalize()
+        with _plain_logging():
+            workflow = ConfigWorkflow(
+                config_file=files,
+                meta_file=str(bundle / "configs" / "metadata.json"),
+                logging_file=False,  # the bundle's own logs every step with its time
+                workflow_type="infer",
+                **values,
+            )
+            workflow.initialize()
+            _run_to_the_end(workflow)
+            workflow.finalize()
     except RuntimeError as error:
         cause = user_error(error)
         if cause is None:
@@ -147,17 +149,26 @@ def _weights(path: Path, config: ConfigParser) -> dict[str, Any]:
     return {"checkpoint": str(path), **({"warm_start": True} if "warm_start" in config else {})}
 
 
-def _log_plainly() -> None:
+@contextmanager
+def _plain_logging() -> Iterator[None]:
     """How many cases are done already goes to the standard error without times; of the rest, only warnings."""
     import logging
     import warnings
 
+    levels = {
+        "medseg.data": logging.INFO,
+        "monai.bundle.workflows": logging.ERROR,  # warns that no logging file is used
+        "ignite": logging.CRITICAL,  # logs errors that are raised anyway
+        "monai.data.nvimgcodec_pydicom_plugin": logging.ERROR,  # a decoder for GPUs that MONAI looks for at each image
+    }
+    before = {name: logging.getLogger(name).level for name in levels}
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("medseg.data").setLevel(logging.INFO)
-    # MONAI warns that no logging file is used; Ignite logs errors that are raised anyway
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    logging.getLogger("ignite").setLevel(logging.CRITICAL)
-    # of a decoder for GPUs that MONAI looks for whenever it loads an image
-    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
-    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    try:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -221,7 +221,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(pictures: Path, weig
     out = tmp_path / "out"
     running = program(arguments(pictures, out, weights, "SlowBrightIsForeground"))
     error = stop_after(running, out / "records", 1, signal.SIGINT)
-    assert running.returncode == 130
+    assert running.returncode == 130, error
     lines = [line for line in error.splitlines() if line.strip()]
     assert lines[-1] == "Interrupted: run it again, without --overwrite, to do what is left."
     assert "Traceback" not in error

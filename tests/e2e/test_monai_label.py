@@ -103,7 +103,7 @@ def check_training_and_scoring(
     after = read(client.infer(name, image, work)[0])
     own = read(by_our_own_inference(bundle, values, weights, study, work / "own"))
     assert np.mean(after != own) < 1e-3
-    assert np.mean(first != own) > 0.01  # it is the new weights that it answers with
+    assert np.mean(first != own) > 5e-3  # it is the new weights that it answers with
 
     scored = client.post(f"/scoring/{name}?run_sync=true", {"simulation_size": 2, "device": "cpu"})
     unlabelled = client.get("/datastore/?output=all")["objects"]
@@ -236,7 +236,7 @@ def test_volumes(tmp_path: Path) -> None:
     coarse = {"spacing": [5.0, 5.0, 8.0]}
     answering = known(bundle, DarkIsLung(), {"image_size": 64, **coarse})
     place_bundle(answering, app)
-    given = options(app, {**QUICK, **coarse, "slices_per_volume": 4}, [bundle, answering], name)
+    given = options(app, {**QUICK, **coarse, "batch_size": 1, "learning_rate": 0.05}, [bundle, answering], name)
     with label_server(bundle, studies, tmp_path / "server.log", given) as client:
         info = client.get("/info/")
         assert info["models"][name]["labels"] == {"left lung": 1, "right lung": 2}
