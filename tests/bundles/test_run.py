@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -89,7 +90,10 @@ def stop_after(running: subprocess.Popen[str], records: Path, count: int, with_s
         assert running.poll() is None, running.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    running.send_signal(with_signal)
+    for _ in range(3):  # Python drops a Ctrl-C that falls into a destructor; a user presses again
+        running.send_signal(with_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return running.communicate(timeout=4)[1]
     return running.communicate(timeout=60)[1]
 
 
