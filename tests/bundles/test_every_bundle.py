@@ -45,7 +45,8 @@ def test_files_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", SELF_CONTAINED)
 def test_properties(name: str, kind: str, tmp_path: Path) -> None:
-    workflow = workflow_of(kind, name, kind, output_dir=str(tmp_path), ckpt_dir=str(tmp_path), phantoms=5)
+    folders = {key: str(tmp_path / key) for key in ("output_dir", "ckpt_dir", "phantom_dir")}
+    workflow = workflow_of(kind, name, kind, **folders, phantoms=5)
     workflow.parser.parse(reset=True)
     workflow._is_initialized = True  # the checks of `initialize` want data and weights; the properties do not
     assert workflow.check_properties() == []
