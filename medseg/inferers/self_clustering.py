@@ -61,7 +61,8 @@ class SelfClusteringInferer(Inferer):
     the same.
 
     The object holds no state between calls and may be called from several threads, under ``torch.no_grad``
-    too.
+    too. What other threads draw from PyTorch's global generator while weights are drawn here (building a network,
+    say) would change them: keep that out of the threads.
 
     Args:
         max_steps: greatest number of steps.

@@ -22,7 +22,7 @@ class SlowBrightIsForeground(BrightIsForeground):
     """Slow enough to be interrupted between two images."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        time.sleep(1)
+        time.sleep(0.25)
         return super().forward(x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
 import signal
@@ -80,6 +80,8 @@ def program(given: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell lets what it starts in the background ignore Ctrl-C, and that is inherited
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -90,10 +92,7 @@ def stop_after(running: subprocess.Popen[str], records: Path, count: int, with_s
         assert running.poll() is None, running.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    for _ in range(3):  # Python drops a Ctrl-C that falls into a destructor; a user presses again
-        running.send_signal(with_signal)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return running.communicate(timeout=4)[1]
+    running.send_signal(with_signal)
     return running.communicate(timeout=60)[1]
 
 

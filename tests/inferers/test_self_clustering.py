@@ -160,8 +160,12 @@ def test_two_threads_at_once():
     inferer = SelfClusteringInferer(max_steps=4)
     expected = [inferer(images[i : i + 1], network()) for i in range(2)]
     results = {}
+    networks = [
+        network(),
+        network(),
+    ]  # not in the threads: this draws from PyTorch's one generator, as the seeding does
     workers = [
-        threading.Thread(target=lambda i=i: results.setdefault(i, inferer(images[i : i + 1], network())), args=())
+        threading.Thread(target=lambda i=i: results.setdefault(i, inferer(images[i : i + 1], networks[i])), args=())
         for i in range(2)
     ]
     for worker in workers:
