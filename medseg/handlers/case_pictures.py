@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import nibabel.orientations as orientations
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor, decollate_batch
+from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImaged
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +20,7 @@ from skimage.util import montage
 from medseg.data import decode_picture
 from medseg.data.atomic import replace_when_done
 from medseg.data.names import case_name, case_source
+from medseg.handlers.batch_items import batch_items
 from medseg.handlers.source_loader import source_loader
 
 __all__ = ["LABEL_COLOURS", "TRUTH_COLOUR", "CasePictures", "label_colour", "picture_file"]
@@ -119,11 +120,7 @@ class CasePictures:
 
     def __call__(self, engine: Engine) -> None:
         """Write the pictures of the batch just completed; every process writes those of its own cases."""
-        output: Any = engine.state.output
-        batch: Any = engine.state.batch
-        items = decollate_batch(output) if isinstance(output, Mapping) else output
-        sources = decollate_batch(batch) if isinstance(batch, Mapping) else batch
-        for item, source in zip(items, sources, strict=True):
+        for item, source in zip(batch_items(engine.state.output), batch_items(engine.state.batch), strict=True):
             file = case_source(getattr(item[self.image_key], "meta", {}))
             masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
             picture = (self._draw_picture if masks[-1].ndim == 2 else self._draw_volume)(file, *masks)

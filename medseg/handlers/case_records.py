@@ -12,7 +12,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor, decollate_batch
+from monai.data import MetaTensor
 from monai.transforms import Compose
 from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
@@ -21,6 +21,7 @@ from medseg.data.atomic import replace_when_done
 from medseg.data.errors import InputError
 from medseg.data.names import case_name, case_source
 from medseg.data.provenance import read_metadata, run_provenance
+from medseg.handlers.batch_items import batch_items
 from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
 from medseg.handlers.source_loader import source_loader
 from medseg.metrics.measurements import measure_segments
@@ -121,7 +122,7 @@ class CaseRecords:
 
     def __call__(self, engine: Engine) -> None:
         """Write the records of the batch that has just been written."""
-        items = _items(engine.state.output)
+        items = batch_items(engine.state.output)
         seconds = (time.perf_counter() - self._began) / max(1, len(items))
         for item in items:
             record = self._record(item, seconds)
@@ -181,10 +182,6 @@ class CaseRecords:
         unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "grey level"
         found = measure_segments(labels, self._names, affine, intensities)
         return [{**asdict(segment), "intensity_unit": unit} for segment in found]
-
-
-def _items(batch: Any) -> list[Any]:
-    return decollate_batch(batch) if isinstance(batch, Mapping) else list(batch)
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:

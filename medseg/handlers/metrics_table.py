@@ -9,10 +9,10 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from monai.data import decollate_batch
 from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
 
 from medseg.data.atomic import replace_when_done
+from medseg.handlers.batch_items import batch_items
 
 _ALL = "all images"
 
@@ -87,8 +87,7 @@ class MetricsTable:
         self._sets, self._files = [], []
 
     def _collect(self, engine: Engine) -> None:
-        batch: Any = engine.state.batch
-        for item in decollate_batch(batch) if isinstance(batch, Mapping) else batch:
+        for item in batch_items(engine.state.batch):
             meta = getattr(item[self.image_key], "meta", {})
             # images that come from no file are told apart by their place in the run
             place = f"rank {idist.get_rank()}, image {len(self._files)}"

@@ -9,7 +9,6 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import decollate_batch
 from monai.utils import ImageMetaKey
 from PIL import Image
 from skimage.segmentation import find_boundaries
@@ -17,6 +16,7 @@ from skimage.util import montage
 
 from medseg.data import decode_mask, decode_picture
 from medseg.data.atomic import replace_when_done
+from medseg.handlers.batch_items import batch_items
 
 PREDICTION_COLOUR = (255, 220, 0)  # yellow
 LABEL_COLOUR = (0, 200, 255)  # cyan; distinct from the prediction for colour-blind readers too
@@ -87,9 +87,7 @@ class OverlaySheet:
     def _collect(self, engine: Engine) -> None:
         if idist.get_rank() != 0 or len(self._tiles) >= self.max_images:
             return
-        output: Any = engine.state.output
-        items = decollate_batch(output) if isinstance(output, Mapping) else output
-        for item in items[: self.max_images - len(self._tiles)]:
+        for item in batch_items(engine.state.output)[: self.max_images - len(self._tiles)]:
             self._tiles.append(self._draw(item))
 
     def __call__(self, engine: Engine) -> None:
