@@ -1,21 +1,33 @@
 """SSFormer and MS-Former for medical image segmentation, as MONAI networks and bundles."""
 
-from __future__ import annotations
+from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
 
-# a config's `$import medseg` must reach them all
-from . import data, handlers, inferers, losses, metrics, networks, report, tensorrt, transforms, workflow
-
-__all__ = [
+_PACKAGES = (
+    "bundle",
     "data",
+    "engines",
     "handlers",
     "inferers",
     "losses",
     "metrics",
     "networks",
-    "report",
-    "tensorrt",
+    "phantoms",
+    "results",
     "transforms",
-    "workflow",
-]
+)
+
+__all__ = ["__version__", *_PACKAGES]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a package on first use (PEP 562): `import medseg` alone loads neither PyTorch nor MONAI."""
+    if name in _PACKAGES:
+        return import_module(f"medseg.{name}")
+    raise AttributeError(f"module 'medseg' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,5 @@
 """A TensorRT engine in place of a bundle's network, where there is a GPU."""
 
-from __future__ import annotations
-
 import os
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,8 +7,8 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from medseg.data.errors import InputError
-from medseg.workflow import check_file
+from medseg.bundle.checks import check_file
+from medseg.errors import InputError
 
 __all__ = ["check_tensorrt", "load_tensorrt", "tensorrt_problem"]
 

@@ -7,8 +7,6 @@ seconds do not. Check the load first.
     python scripts/benchmark_msformer.py --size 257 --threads 2 --rounds 3 --batch 2
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

@@ -9,8 +9,6 @@ float32 and evaluation mode, because every disturbance makes a pass slower and n
 thread, in processor time, so that other programs disturb it little.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -7,8 +7,6 @@ that process's largest resident memory. What is to be seen: the peak grows by th
 while it is read another two) and by nothing else.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import subprocess
@@ -33,8 +31,8 @@ def write_chest(path: Path, size: int, slices: int) -> None:
     units = np.random.default_rng(0).integers(-20, 20, (size, size, slices), dtype=np.int16)
     body = (x / 0.86) ** 2 + (y / 0.63) ** 2 < 1
     units += np.where(body, 40, -1000).astype(np.int16)
-    for centre in (-0.41, 0.41):
-        units[((x - centre) / 0.31) ** 2 + (y / 0.43) ** 2 + (z / 0.73) ** 2 < 1] -= 890
+    for center in (-0.41, 0.41):
+        units[((x - center) / 0.31) ** 2 + (y / 0.43) ** 2 + (z / 0.73) ** 2 < 1] -= 890
     nibabel.save(nibabel.Nifti1Image(units, np.diag([-0.7, -0.7, 1.0, 1.0])), path)
 
 

@@ -7,8 +7,6 @@
 volume before and after the network. See docs/monai_deploy.md.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

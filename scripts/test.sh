@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then check style, types and behaviour. Arguments go to pytest.
+# Set up, then check style, types and behavior. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh .venv-test dev,compare,dicom,export,tracking

@@ -1,7 +1,5 @@
 """Writing CT series for tests: any orientation, names and instance numbers that say nothing, faults on request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

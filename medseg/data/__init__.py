@@ -1,25 +1,11 @@
-"""Reading, pairing, checking and writing of data, and the embedded default data."""
+"""What comes in: listing, splits, checks, and readers of pictures, NIfTI and DICOM."""
 
-from __future__ import annotations
-
+from medseg.data.batches import batch_meta
 from medseg.data.checks import CheckedImages, check_images, check_pairs
-from medseg.data.errors import InputError
-from medseg.data.kinds import kinds_of_input
-from medseg.data.names import case_name, case_source
+from medseg.data.fault_tolerant import CaseFailure, FaultTolerantDataset, describe_failure, disk_full_error
+from medseg.data.input_types import detect_input_type
 from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
-from medseg.data.phantoms import (
-    PHANTOMS,
-    VOLUME_PHANTOMS,
-    VolumePhantom,
-    lesion_phantom,
-    lung_phantom,
-    lung_volume_phantom,
-    polyp_phantom,
-    write_phantoms,
-)
-from medseg.data.readers import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
-from medseg.data.remaining import ResultsFolder, remaining
-from medseg.data.tolerant import CaseProblem, TolerantDataset, disk_trouble, problem_of
+from medseg.data.pictures import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
 from medseg.data.volumes import (
     VOLUME_SUFFIXES,
     VolumeReader,
@@ -28,47 +14,32 @@ from medseg.data.volumes import (
     find_volume_pairs,
     find_volumes,
 )
-from medseg.data.writers import PictureWriter, VolumeWriter
 
 __all__ = [
-    "PHANTOMS",
     "PICTURE_SUFFIXES",
-    "VOLUME_PHANTOMS",
     "VOLUME_SUFFIXES",
-    "CaseProblem",
+    "CaseFailure",
     "CheckedImages",
-    "InputError",
+    "FaultTolerantDataset",
     "MaskReader",
     "PictureReader",
-    "PictureWriter",
-    "ResultsFolder",
     "Splits",
-    "TolerantDataset",
-    "VolumePhantom",
     "VolumeReader",
-    "VolumeWriter",
-    "case_name",
-    "case_source",
+    "batch_meta",
     "check_images",
     "check_pairs",
     "check_volume_pairs",
     "check_volumes",
     "decode_mask",
     "decode_picture",
-    "disk_trouble",
+    "describe_failure",
+    "detect_input_type",
+    "disk_full_error",
     "find_images",
     "find_pairs",
     "find_split",
     "find_test_pairs",
     "find_volume_pairs",
     "find_volumes",
-    "kinds_of_input",
-    "lesion_phantom",
-    "lung_phantom",
-    "lung_volume_phantom",
-    "polyp_phantom",
-    "problem_of",
-    "remaining",
     "split_pairs",
-    "write_phantoms",
 ]

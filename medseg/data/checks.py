@@ -1,7 +1,5 @@
 """Checks of whole datasets before the first step. Nothing here writes a file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +9,20 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import ExifTags, Image
 
-from medseg.data.errors import InputError
 from medseg.data.pairs import shown
-from medseg.data.readers import decode_picture, mask_luminance
+from medseg.data.pictures import decode_picture, mask_luminance
+from medseg.errors import InputError
 
 __all__ = ["CheckedImages", "check_images", "check_pairs"]
 
 _MISSING = "missing file, put it there or leave the pair out of the list"
 _UNREADABLE = "unreadable file, replace it or save it again as an 8-bit PNG"
 _SIZE = "image and mask differ in size (height x width), export the mask again in its image's size"
-_GREY = "mask that is not black and white (over 5 % of it is grey), is it in the wrong folder?"
+_GRAY = "mask that is not black and white (over 5 % of it is gray), is it in the wrong folder?"
 _DARK = "mask that is not empty but nowhere brighter than 127, save its foreground as 255"
 
-_GREY_RANGE = (32, 223)
-_GREY_SHARE = 0.05
+_GRAY_RANGE = (32, 223)
+_GRAY_SHARE = 0.05
 _SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
 
 _In = TypeVar("_In")
@@ -47,7 +45,7 @@ def check_pairs(*lists: Sequence[dict[str, str]]) -> None:
     """Decode every image and mask of one or several lists and report all problems in one error.
 
     A problem is a missing or unreadable file, a mask of another size than its image, or a mask that is none:
-    more than 5 % of its pixels are grey (between 32 and 223), or it has values but none above 127.
+    more than 5 % of its pixels are gray (between 32 and 223), or it has values but none above 127.
 
     Args:
         lists: each of ``{"image": path, "label": path}`` per pair, as from :func:`medseg.data.find_pairs`.
@@ -65,7 +63,7 @@ def check_pairs(*lists: Sequence[dict[str, str]]) -> None:
     if not problems:
         return
     lines = [f"{len(problems)} problems in {len(pairs)} pairs of image and mask:"]
-    for kind in (_MISSING, _UNREADABLE, _SIZE, _GREY, _DARK):
+    for kind in (_MISSING, _UNREADABLE, _SIZE, _GRAY, _DARK):
         names = [problem.name for problem in problems if problem.kind == kind]
         if names:
             lines.append(f"- {kind} ({len(names)}): {shown(names)}")
@@ -117,8 +115,8 @@ def _pair_problems(pair: dict[str, str]) -> list[_Problem]:
         problems.append(_Problem(_SIZE, _size_difference(pair, image, mask)))
     if not (mask > 127).any() and mask.any():
         problems.append(_Problem(_DARK, f"{pair['label']} (largest value {mask.max()})"))
-    elif np.mean((mask > _GREY_RANGE[0]) & (mask < _GREY_RANGE[1])) > _GREY_SHARE:
-        problems.append(_Problem(_GREY, pair["label"]))
+    elif np.mean((mask > _GRAY_RANGE[0]) & (mask < _GRAY_RANGE[1])) > _GRAY_SHARE:
+        problems.append(_Problem(_GRAY, pair["label"]))
     return problems
 
 

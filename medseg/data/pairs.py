@@ -1,7 +1,5 @@
 """Lists of images and of image and mask pairs, found in folders."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,8 +9,8 @@ from typing import NamedTuple
 
 from monai.config import PathLike
 
-from medseg.data.errors import InputError
-from medseg.data.readers import PICTURE_SUFFIXES
+from medseg.data.pictures import PICTURE_SUFFIXES
+from medseg.errors import InputError
 
 __all__ = ["Splits", "find_images", "find_pairs", "find_split", "find_test_pairs", "split_pairs"]
 

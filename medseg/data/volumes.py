@@ -1,6 +1,4 @@
-"""Listing, pairing, checking and reading of volumes: NIfTI, and DICOM series where volumes are not labelled."""
-
-from __future__ import annotations
+"""Listing, pairing, checking and reading of volumes: NIfTI, and DICOM series where volumes are not labeled."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +11,10 @@ from monai.data import NibabelReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from medseg.data.checks import CheckedImages
-from medseg.data.dicom import find_series, holds_dicom, is_series_path, load_series
-from medseg.data.errors import InputError
+from medseg.data.dicom.reading import load_series
+from medseg.data.dicom.series import find_series, holds_dicom, is_series_path
 from medseg.data.pairs import match_by_stem, read_split
+from medseg.errors import InputError
 
 __all__ = [
     "VOLUME_SUFFIXES",

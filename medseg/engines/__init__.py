@@ -1,7 +1,5 @@
 """Engines that MONAI lacks."""
 
-from __future__ import annotations
+from medseg.engines.fault_tolerant_evaluator import FaultTolerantEvaluator
 
-from medseg.engines.case_evaluator import CaseEvaluator
-
-__all__ = ["CaseEvaluator"]
+__all__ = ["FaultTolerantEvaluator"]

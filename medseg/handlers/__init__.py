@@ -1,17 +1,12 @@
 """Ignite handlers: plumbing around the metrics, checkpoints and pictures of a run."""
 
-from __future__ import annotations
-
-from medseg.handlers.batch_meta import batch_meta
 from medseg.handlers.case_pictures import CasePictures
 from medseg.handlers.case_records import CaseRecords
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
 from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
-from medseg.handlers.measurement_tables import write_measurement_tables
 from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
-from medseg.handlers.tracking import track_run
 
 __all__ = [
     "AtomicCheckpointSaver",
@@ -22,7 +17,4 @@ __all__ = [
     "OracleClusterOverlap",
     "OverlaySheet",
     "SaliencyMetrics",
-    "batch_meta",
-    "track_run",
-    "write_measurement_tables",
 ]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +15,15 @@ from scipy import ndimage
 from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
-from medseg.data import decode_picture
-from medseg.data.atomic import replace_when_done
-from medseg.data.names import case_name, case_source
-from medseg.handlers.batch_items import batch_items
-from medseg.handlers.source_loader import source_loader
+from medseg.data.batches import batch_items
+from medseg.data.pictures import decode_picture
+from medseg.data.source_loader import source_loader
+from medseg.files import atomic_write, case_name, case_source
 
-__all__ = ["LABEL_COLOURS", "TRUTH_COLOUR", "CasePictures", "label_colour", "picture_file"]
+__all__ = ["LABEL_COLORS", "TRUTH_COLOR", "CasePictures", "label_color", "picture_file"]
 
-#: Outlines of labels 1, 2, ...: Okabe and Ito's colours, which colour-blind readers tell apart, brightest first
-LABEL_COLOURS = (
+#: Outlines of labels 1, 2, ...: Okabe and Ito's colors, which color-blind readers tell apart, brightest first
+LABEL_COLORS = (
     (240, 228, 66),  # yellow
     (86, 180, 233),  # sky blue
     (213, 94, 0),  # vermilion
@@ -35,7 +32,7 @@ LABEL_COLOURS = (
     (230, 159, 0),  # orange
     (0, 114, 178),  # blue
 )
-TRUTH_COLOUR = (255, 255, 255)
+TRUTH_COLOR = (255, 255, 255)
 
 _PADDING = 4
 _LARGEST_TILE = 512
@@ -45,8 +42,8 @@ _PIXELS_A_LINE = 400
 class CasePictures:
     """A PNG of every case of an evaluator: the outlines of its mask on the image.
 
-    A picture shows the image itself, read from its file, and the outline of each label in a colour of
-    `LABEL_COLOURS` (label 1 the first, and from label 8 on they repeat); a true mask, where there is one, lies
+    A picture shows the image itself, read from its file, and the outline of each label in a color of
+    `LABEL_COLORS` (label 1 the first, and from label 8 on they repeat); a true mask, where there is one, lies
     below in white.
 
     A volume becomes a montage of axial slices in radiological view: the patient's right on the viewer's left,
@@ -125,7 +122,7 @@ class CasePictures:
             masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
             picture = (self._draw_picture if masks[-1].ndim == 2 else self._draw_volume)(file, *masks)
             name = picture_file(self.output_dir, file, source.get(self.set_key, ""))
-            with replace_when_done(name) as path:
+            with atomic_write(name) as path:
                 Image.fromarray(picture).save(path, format="PNG")
 
     def _draw_picture(self, file: str, *masks: np.ndarray) -> np.ndarray:
@@ -147,8 +144,8 @@ class CasePictures:
         size = self._tile(image.shape, _sizes(volume), columns)
         tiles = []
         for place in shown:
-            grey = (np.nan_to_num(image[:, :, place], nan=lowest) - lowest) / max(highest - lowest, 1e-6)
-            tile = Image.fromarray((grey.clip(0, 1) * 255).astype(np.uint8)).convert("RGB")
+            gray = (np.nan_to_num(image[:, :, place], nan=lowest) - lowest) / max(highest - lowest, 1e-6)
+            tile = Image.fromarray((gray.clip(0, 1) * 255).astype(np.uint8)).convert("RGB")
             drawn = _draw(tile, [mask[:, :, place] for mask in masks_seen], size)
             tiles.append(_with_sides(drawn))
         grid = (-(-len(tiles) // columns), columns)
@@ -156,7 +153,7 @@ class CasePictures:
         return sheet.astype(np.uint8)
 
     def _tile(self, shape: Sequence[int], sizes: Sequence[float], columns: int) -> tuple[int, int]:
-        """(width, height) of a slice in pixels, in the proportions of its millimetres."""
+        """(width, height) of a slice in pixels, in the proportions of its millimeters."""
         side = min(_LARGEST_TILE, (self.max_side - _PADDING * (columns + 1)) // columns)
         height, width = shape[0] * sizes[0], shape[1] * sizes[1]
         scale = side / max(width, height)
@@ -175,9 +172,9 @@ def picture_file(folder: str | Path, file: str | Path, set_name: str = "") -> Pa
     return Path(folder) / inner / f"{case_name(file)}.png"
 
 
-def label_colour(label: int) -> tuple[int, int, int]:
-    """The colour of a label from 1 on, red, green and blue, 0 to 255."""
-    return LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+def label_color(label: int) -> tuple[int, int, int]:
+    """The color of a label from 1 on, red, green and blue, 0 to 255."""
+    return LABEL_COLORS[(label - 1) % len(LABEL_COLORS)]
 
 
 def _label_map(mask: torch.Tensor) -> np.ndarray:
@@ -210,7 +207,7 @@ def _radiological(array: np.ndarray, affine: Any) -> np.ndarray:
 
 
 def _sizes(volume: MetaTensor) -> list[float]:
-    """Millimetres between rows, columns and slices of the radiological view."""
+    """Millimeters between rows, columns and slices of the radiological view."""
     sizes = voxel_sizes(np.asarray(volume.affine))
     along = [0.0, 0.0, 0.0]
     for axis, (target, _flip) in enumerate(_turn(volume.affine)):
@@ -236,7 +233,7 @@ def _draw(picture: Image.Image, masks: Sequence[np.ndarray], size: tuple[int, in
             edge = find_boundaries(small == label, mode="inner")
             if wider := max(size) // _PIXELS_A_LINE:  # a large picture will be looked at made smaller
                 edge = ndimage.binary_dilation(edge, iterations=wider)
-            drawn[edge] = label_colour(int(label)) if mask is masks[-1] else TRUTH_COLOUR
+            drawn[edge] = label_color(int(label)) if mask is masks[-1] else TRUTH_COLOR
     return drawn
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping
@@ -17,14 +15,13 @@ from monai.transforms import Compose
 from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
-from medseg.data.atomic import replace_when_done
-from medseg.data.errors import InputError
-from medseg.data.names import case_name, case_source
-from medseg.data.provenance import read_metadata, run_provenance
-from medseg.handlers.batch_items import batch_items
-from medseg.handlers.measurement_tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
-from medseg.handlers.source_loader import source_loader
-from medseg.metrics.measurements import measure_segments
+from medseg.data.batches import batch_items
+from medseg.data.source_loader import source_loader
+from medseg.errors import InputError
+from medseg.files import atomic_write, case_name, case_source
+from medseg.results.measurements import measure_segments
+from medseg.results.provenance import read_metadata, run_provenance
+from medseg.results.tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
 
 # what a run may have written for a case: kind -> what follows the output folder
 _OUTPUTS = {
@@ -39,8 +36,8 @@ class CaseRecords:
 
     When a case's outputs are written, its record follows as `records/NAME.json` in the output folder, whole or not
     at all: a case that has a record is done. At the end of the run all records of the folder, also those of earlier
-    runs, become its tables (:py:func:`medseg.handlers.write_measurement_tables`). The format is in
-    `medseg/handlers/measurements.schema.json`. In a config, as the last handler::
+    runs, become its tables (:py:func:`medseg.results.write_measurement_tables`). The format is in
+    `medseg/results/measurements.schema.json`. In a config, as the last handler::
 
         - _target_: medseg.handlers.CaseRecords
           output_dir: "@output_dir"
@@ -126,7 +123,7 @@ class CaseRecords:
         seconds = (time.perf_counter() - self._began) / max(1, len(items))
         for item in items:
             record = self._record(item, seconds)
-            with replace_when_done(self._path(record["case"])) as path:
+            with atomic_write(self._path(record["case"])) as path:
                 path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         self._began = time.perf_counter()
 
@@ -179,13 +176,13 @@ class CaseRecords:
         if self.load is not None:
             values = convert_to_numpy(self.load({self.image_key: source})[self.image_key])
             intensities = _one_channel(values, tuple(labels.shape), source)
-        unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "grey level"
+        unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "gray level"
         found = measure_segments(labels, self._names, affine, intensities)
         return [{**asdict(segment), "intensity_unit": unit} for segment in found]
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:
-    """A volume as it is, a colour picture `[H, W, 3]` of 0 to 255 as its luminance `[H, W]`."""
+    """A volume as it is, a color picture `[H, W, 3]` of 0 to 255 as its luminance `[H, W]`."""
     if values.shape == (*shape, 3):
         values = rgb2gray(values / 255) * 255
     if values.shape != shape:

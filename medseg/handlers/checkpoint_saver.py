@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +11,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.data import MetaTensor
 from monai.handlers import CheckpointSaver
 
-from medseg.data.atomic import replace_when_done
+from medseg.files import atomic_write
 
 
 class AtomicCheckpointSaver(CheckpointSaver):
@@ -118,7 +116,7 @@ class _AtomicDiskSaver(DiskSaver):
         super().__call__(checkpoint, self.filename or filename, metadata)
 
     def _save_func(self, checkpoint: Mapping, path: Path, func: Callable) -> None:
-        with replace_when_done(path) as temporary:
+        with atomic_write(path) as temporary:
             func(_plain(checkpoint), temporary, **self.kwargs)
         for name in set(self._outdated) - {path.name}:
             (self.dirname / name).unlink(missing_ok=True)

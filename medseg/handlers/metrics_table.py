@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import csv
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,8 +9,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
 
-from medseg.data.atomic import replace_when_done
-from medseg.handlers.batch_items import batch_items
+from medseg.data.batches import batch_items
+from medseg.files import atomic_write
 
 _ALL = "all images"
 
@@ -110,7 +108,7 @@ class MetricsTable:
             if heads is None and metric in summaries:
                 legend.update(summaries[metric].columns)
                 for name, rows in groups.items():
-                    lines[name].update(summaries[metric].summarise(rows))
+                    lines[name].update(summaries[metric].summarize(rows))
                 continue
             columns = _columns(metric, heads, values.shape[1])
             legend.update(dict.fromkeys(columns, "value of each image, mean over the images"))
@@ -173,7 +171,7 @@ class MetricsTable:
 
     def _write_csv(self, filename: str, header: list[str], body: list[list[Any]]) -> None:
         with (
-            replace_when_done(self.output_dir / filename) as path,
+            atomic_write(self.output_dir / filename) as path,
             open(path, "w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
@@ -184,7 +182,7 @@ class MetricsTable:
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_text(c) for c in line] for line in body)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         notes = "\n".join(f"- {head}: {meaning}" for head, meaning in legend.items())
-        with replace_when_done(self.output_dir / "table.md") as path:
+        with atomic_write(self.output_dir / "table.md") as path:
             path.write_text(f"{table}\n\n{notes}\n", encoding="utf-8")
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +12,12 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
-from medseg.data import decode_mask, decode_picture
-from medseg.data.atomic import replace_when_done
-from medseg.handlers.batch_items import batch_items
+from medseg.data.batches import batch_items
+from medseg.data.pictures import decode_mask, decode_picture
+from medseg.files import atomic_write
 
-PREDICTION_COLOUR = (255, 220, 0)  # yellow
-LABEL_COLOUR = (0, 200, 255)  # cyan; distinct from the prediction for colour-blind readers too
+PREDICTION_COLOR = (255, 220, 0)  # yellow
+LABEL_COLOR = (0, 200, 255)  # cyan; distinct from the prediction for color-blind readers too
 
 
 class OverlaySheet:
@@ -97,7 +95,7 @@ class OverlaySheet:
         columns = math.ceil(math.sqrt(len(self._tiles)))
         grid = (math.ceil(len(self._tiles) / columns), columns)
         sheet = montage(np.stack(self._tiles), grid_shape=grid, channel_axis=-1, fill=[0, 0, 0], padding_width=4)
-        with replace_when_done(self.output_path) as path:
+        with atomic_write(self.output_path) as path:
             Image.fromarray(sheet.astype(np.uint8)).save(path, format="PNG")
         engine.logger.info(f"Wrote the outlines of {len(self._tiles)} images to {self.output_path}")
 
@@ -113,10 +111,10 @@ class OverlaySheet:
         scale = self.tile / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         drawn = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
-        for key, colour in ((self.label_key, LABEL_COLOUR), (self.pred_key, PREDICTION_COLOUR)):
+        for key, color in ((self.label_key, LABEL_COLOR), (self.pred_key, PREDICTION_COLOR)):
             if masks.get(key) is not None:
                 mask = _as_image(masks[key], key, file, picture.size).resize((width, height))
-                drawn[find_boundaries(np.array(mask), mode="thick")] = colour
+                drawn[find_boundaries(np.array(mask), mode="thick")] = color
         top, left = (self.tile - height) // 2, (self.tile - width) // 2
         tile = np.zeros((self.tile, self.tile, 3), dtype=np.uint8)
         tile[top : top + height, left : left + width] = drawn

@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
-from medseg.metrics import SaliencyMetric
+from medseg.metrics.saliency import SaliencyMetric
 
 
 class SaliencyMetrics(IgniteMetricHandler):
@@ -14,7 +12,7 @@ class SaliencyMetrics(IgniteMetricHandler):
     Puts each of the metric's columns into `engine.state.metrics` under the column's own name (`mDice256`,
     `wFm`, ...), the values per image `[N, 7]` into `engine.state.metric_details[name]` and the metric into
     `engine.state.metric_summaries[name]`, where :py:class:`medseg.handlers.MetricsTable` finds how the images
-    of one set are summarised.
+    of one set are summarized.
 
     Args:
         min_max: whether to stretch every map to its own range first, see the metric.

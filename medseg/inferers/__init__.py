@@ -1,7 +1,5 @@
 """Inferers that MONAI does not have."""
 
-from __future__ import annotations
-
 from medseg.inferers.context_slices import ContextSliceInferer
 from medseg.inferers.features import FeatureInferer
 from medseg.inferers.self_clustering import ClusteringReport, SelfClusteringInferer

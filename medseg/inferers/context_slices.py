@@ -1,7 +1,5 @@
 """A network of slices, run over a volume."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,15 +8,15 @@ from monai.data.meta_tensor import MetaTensor
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor
 
-__all__ = ["ContextSliceInferer", "neighbour_slices"]
+__all__ = ["ContextSliceInferer", "neighbor_slices"]
 
 
 class ContextSliceInferer(SlidingWindowInferer):
-    """Runs a 2-D network over the slices of a volume, each with its neighbours as channels (2.5-D).
+    """Runs a 2-D network over the slices of a volume, each with its neighbors as channels (2.5-D).
 
     Slices lie along the last axis. They are taken `sw_batch_size` at a time, so that beyond the volume and its
     result the memory needed does not grow with the number of slices. Within a slice MONAI's sliding windows
-    run. It differs from :py:class:`monai.inferers.SliceInferer` in the neighbours and in that memory: that one
+    run. It differs from :py:class:`monai.inferers.SliceInferer` in the neighbors and in that memory: that one
     keeps a map of weights as large as the volume.
 
     Args:
@@ -64,7 +62,7 @@ class ContextSliceInferer(SlidingWindowInferer):
         for index, volume in enumerate(volumes):
             for first in range(0, depth, self.sw_batch_size):
                 stop = min(first + self.sw_batch_size, depth)
-                slices = neighbour_slices(volume[0], first, stop, self.context_slices)
+                slices = neighbor_slices(volume[0], first, stop, self.context_slices)
                 logits: Any = super().__call__(slices, network, *args, **kwargs)  # (N, C, H, W)
                 if result is None:
                     result = logits.new_empty(len(volumes), logits.shape[1], *volume.shape[1:])
@@ -75,8 +73,8 @@ class ContextSliceInferer(SlidingWindowInferer):
         return result
 
 
-def neighbour_slices(volume: Tensor, first: int, stop: int, context_slices: int) -> Tensor:
-    """Slices `first` to `stop - 1` of a volume `[H, W, D]`, each with its neighbours: `[N, context_slices, H, W]`.
+def neighbor_slices(volume: Tensor, first: int, stop: int, context_slices: int) -> Tensor:
+    """Slices `first` to `stop - 1` of a volume `[H, W, D]`, each with its neighbors: `[N, context_slices, H, W]`.
 
     Channel `context_slices // 2` is the slice itself; beyond either end the last slice is repeated.
     """

@@ -1,7 +1,5 @@
 """The inferer of self-supervised training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

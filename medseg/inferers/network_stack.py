@@ -1,7 +1,5 @@
 """Many small networks of one architecture, fitted to as many images at once."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from typing import Any

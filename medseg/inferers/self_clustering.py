@@ -1,7 +1,5 @@
 """An inferer that fits a small network to every image, without labels, and returns its cluster scores."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import threading
@@ -32,7 +30,7 @@ class ClusteringReport:
     """How one image was fitted.
 
     Attributes:
-        steps: optimisation steps taken.
+        steps: optimization steps taken.
         losses: weighted total loss before each step.
         labels: number of labels before each step.
         final_labels: number of labels in the scores that were returned.

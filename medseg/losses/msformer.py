@@ -1,7 +1,5 @@
 """The three self-supervised losses of MS-Former."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

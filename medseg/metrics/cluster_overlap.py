@@ -1,7 +1,5 @@
 """Dice, Hammoud distance and XOR of masks (honest) and of cluster maps whose mask the truth picks (oracle)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -71,10 +69,10 @@ class _OverlapMetric(CumulativeIterationMetric):
         """Mean over all images; one whose XOR has no value is left out of that mean."""
         values = self.get_buffer()
         if values is None:
-            raise ValueError(f"{type(self).__name__} has no image to summarise: was the data list empty?")
-        return self.summarise(range(len(values)))
+            raise ValueError(f"{type(self).__name__} has no image to summarize: was the data list empty?")
+        return self.summarize(range(len(values)))
 
-    def summarise(self, rows: Any) -> dict[str, float]:
+    def summarize(self, rows: Any) -> dict[str, float]:
         """Means over some of the images, by their places in the buffer."""
         values = self.get_buffer()[list(rows)]
         return dict(zip(self.columns, values.double().nanmean(dim=0).tolist(), strict=True))

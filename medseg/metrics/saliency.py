@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -29,9 +27,9 @@ class SaliencyMetric(CumulativeIterationMetric):
     - The 256 thresholds are t / 255 for t = 0 to 255; a pixel is foreground when it is not below. At t = 0
       that is the whole image, so that even a perfect map has a mean Dice slightly below 1.
     - Over several images the curves are averaged first and the mean or maximum over the thresholds is taken
-      last, as published (:py:meth:`summarise`). For the mean that equals the mean of the images' values; the
+      last, as published (:py:meth:`summarize`). For the mean that equals the mean of the images' values; the
       maximum E-measure of a set is lower than the mean of the images' maxima.
-    - The number that SSFormer's published test script prints as mean Dice is another one: it binarises the
+    - The number that SSFormer's published test script prints as mean Dice is another one: it binarizes the
       map at 0.5 first, which makes it `(255 * Dice at 0.5 + Dice of the all-foreground map) / 256`.
 
     Empty cases (none occurs in the published test sets):
@@ -139,7 +137,7 @@ class SaliencyMetric(CumulativeIterationMetric):
         buffers = super().get_buffer()
         return None if buffers is None else buffers[1]
 
-    def summarise(self, rows: Sequence[int] | None = None) -> dict[str, float]:
+    def summarize(self, rows: Sequence[int] | None = None) -> dict[str, float]:
         """One line of the table: the values of a group of images taken together.
 
         Args:
@@ -153,15 +151,15 @@ class SaliencyMetric(CumulativeIterationMetric):
         """
         values, curves = self.get_buffer(), self.get_curves()
         if values is None or (rows is not None and len(rows) == 0):
-            raise ValueError("SaliencyMetric has no image to summarise: was the data list empty?")
+            raise ValueError("SaliencyMetric has no image to summarize: was the data list empty?")
         picked = slice(None) if rows is None else list(rows)
         line = dict(zip(self.columns, values[picked].double().mean(dim=0).tolist(), strict=True))
         line["maxEm"] = curves[picked, 2].double().mean(dim=0).max().item()
         return line
 
     def aggregate(self) -> dict[str, float]:
-        """:py:meth:`summarise` over all images."""
-        return self.summarise()
+        """:py:meth:`summarize` over all images."""
+        return self.summarize()
 
 
 def _in_unit_range(data: torch.Tensor, what: str, remedy: str) -> np.ndarray:

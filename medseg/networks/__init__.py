@@ -1,11 +1,9 @@
 """Networks: SSFormer (one encoder plus one decoder, chosen by name) and MS-Former."""
 
-from __future__ import annotations
-
-from .decoders import DECODERS, build_decoder
-from .encoders import ENCODERS, build_encoder
-from .msformer import MSFormer
-from .ssformer import SSFormer
-from .variants import PUBLISHED_VARIANTS
+from medseg.networks.decoders import DECODERS, build_decoder
+from medseg.networks.encoders import ENCODERS, build_encoder
+from medseg.networks.msformer import MSFormer
+from medseg.networks.ssformer import SSFormer
+from medseg.networks.variants import PUBLISHED_VARIANTS
 
 __all__ = ["DECODERS", "ENCODERS", "PUBLISHED_VARIANTS", "MSFormer", "SSFormer", "build_decoder", "build_encoder"]

@@ -1,11 +1,9 @@
 """MS-Former: a small two-branch transformer that clusters the pixels of one image, without labels.
 
 Karimijafarbigloo, Azad, Kazerouni, Merhof: "MS-Former: Multi-Scale Self-Guided Transformer for Medical Image
-Segmentation", MIDL 2023. Published as a notebook (github.com/mindflow-institue/MS-Former, MIT licence);
+Segmentation", MIDL 2023. Published as a notebook (github.com/mindflow-institue/MS-Former, MIT license);
 this is an independent implementation of the same function, for images of any size.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -100,7 +98,7 @@ class MSFormer(nn.Module):
 
     Args:
         spatial_dims: 2; present because MONAI networks have it.
-        in_channels: channels of the image, 1 for grey.
+        in_channels: channels of the image, 1 for gray.
         num_clusters: channels of the output, the greatest number of labels.
         embed_dim: channels of a token.
         depths: transformer blocks of the fine and of the coarse branch, at least one each.
@@ -183,7 +181,7 @@ class MSFormer(nn.Module):
         return scores + upsampled[:, :height, :width]
 
     def _patch_attention(self, scores: Tensor) -> Tensor:
-        """Compare the patches of two crops of the normalised scores that are one pixel apart."""
+        """Compare the patches of two crops of the normalized scores that are one pixel apart."""
         side = self.patch_size
         missing = [max(0, side + 1 - size) for size in scores.shape[1:3]]
         scores = F.pad(scores, (0, 0, 0, missing[1], 0, missing[0]))

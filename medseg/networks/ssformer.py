@@ -4,8 +4,6 @@ Paper: Wang et al., Stepwise Feature Fusion: Local Guides Global, MICCAI 2022, h
 SSFormer-S is `encoder="mit_b2"`, SSFormer-L is `encoder="mit_b4"`, both with `decoder="pld"`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checkpoints import load_pretrained
-from .decoders import build_decoder
-from .encoders import build_encoder
-from .layers import resize
+from medseg.networks.checkpoints.load import load_pretrained
+from medseg.networks.decoders import build_decoder
+from medseg.networks.encoders import build_encoder
+from medseg.networks.layers.fusion import resize
 
 __all__ = ["SSFormer"]
 

@@ -4,8 +4,6 @@ Our defaults are what one would want for a new network; the published files diff
 their weights depend on. Those details stand here and nowhere else.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 __all__ = ["PUBLISHED_VARIANTS", "published_decoder_options"]

@@ -1,9 +1,7 @@
 """Transforms that MONAI does not have."""
 
-from __future__ import annotations
-
 from medseg.transforms.argmax_invert import ArgmaxInvertd
-from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColourd
+from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColord
 from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
 from medseg.transforms.label_groups import LabelGroupsd
@@ -17,7 +15,7 @@ __all__ = [
     "ArgmaxInvertd",
     "ChannelMixd",
     "ChannelOrderd",
-    "ClusterColourd",
+    "ClusterColord",
     "ClusterToMask",
     "ClusterToMaskd",
     "FlattenVignette",

@@ -1,7 +1,5 @@
 """From probabilities on the network's grid to a label map on the source's own voxels, in bounded memory."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 
 import numpy as np

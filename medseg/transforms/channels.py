@@ -1,7 +1,5 @@
 """Mixing and showing of channels."""
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -9,7 +7,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["ChannelMixd", "ChannelOrderd", "ClusterColourd"]
+__all__ = ["ChannelMixd", "ChannelOrderd", "ClusterColord"]
 
 
 class ChannelMixd(MapTransform):
@@ -68,10 +66,10 @@ class ChannelOrderd(MapTransform):
         return out
 
 
-class ClusterColourd(MapTransform):
-    """Colours for the labels of a cluster map: ``[1, ...]`` of whole numbers from 0 to ``[3, ...]``, 0 to 255.
+class ClusterColord(MapTransform):
+    """Colors for the labels of a cluster map: ``[1, ...]`` of whole numbers from 0 to ``[3, ...]``, 0 to 255.
 
-    Neighbouring numbers get colours far apart; the same number has the same colour in every picture.
+    Neighboring numbers get colors far apart; the same number has the same color in every picture.
     """
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
@@ -79,10 +77,10 @@ class ClusterColourd(MapTransform):
         for key in self.key_iterator(out):
             labels = out[key][0].round().long()
             # steps of the golden angle never meet again
-            colours = [
+            colors = [
                 colorsys.hsv_to_rgb(0.618034 * n % 1, 0.45 + 0.5 * (n % 2), 1.0 - 0.15 * (n % 4))
                 for n in range(int(labels.max()) + 1)
             ]
-            palette = 255 * torch.tensor(colours, dtype=torch.float32, device=labels.device)
+            palette = 255 * torch.tensor(colors, dtype=torch.float32, device=labels.device)
             out[key] = palette[labels].movedim(-1, 0)
         return out

@@ -1,7 +1,5 @@
 """From a cluster map to a mask of one object, without ground truth."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any

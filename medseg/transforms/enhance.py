@@ -1,7 +1,5 @@
 """Contrast, sharpness and brightness as in SSFormer's published augmentation, on tensors of any device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping
 
 import torch
@@ -12,32 +10,32 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 
 __all__ = ["RandImageEnhanced", "adjust_brightness", "adjust_contrast", "adjust_sharpness"]
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, what Pillow's grey conversion uses
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, what Pillow's gray conversion uses
 
 
 def adjust_contrast(image: torch.Tensor, factor: float) -> torch.Tensor:
-    """Move every value away from (factor > 1) or towards (factor < 1) the mean grey of the picture.
+    """Move every value away from (factor > 1) or toward (factor < 1) the mean gray of the picture.
 
     Same as Pillow's ``ImageEnhance.Contrast``, without its rounding.
 
     Args:
-        image: ``[C, H, W]`` in 0..1; with three channels the grey is the ITU-R 601 luminance of RGB,
+        image: ``[C, H, W]`` in 0..1; with three channels the gray is the ITU-R 601 luminance of RGB,
             otherwise the mean of the channels.
-        factor: 1 leaves the picture as it is, 0 makes it uniformly grey.
+        factor: 1 leaves the picture as it is, 0 makes it uniformly gray.
 
     Returns:
         ``[C, H, W]`` clipped to 0..1.
     """
     channel_means = image.mean(dim=(1, 2))
-    grey = channel_means @ channel_means.new_tensor(_LUMA) if len(image) == 3 else channel_means.mean()
-    return _extrapolate(grey, image, factor)
+    gray = channel_means @ channel_means.new_tensor(_LUMA) if len(image) == 3 else channel_means.mean()
+    return _extrapolate(gray, image, factor)
 
 
 def adjust_sharpness(image: torch.Tensor, factor: float) -> torch.Tensor:
-    """Move every value away from (factor > 1) or towards (factor < 1) the smoothed picture.
+    """Move every value away from (factor > 1) or toward (factor < 1) the smoothed picture.
 
     Same as Pillow's ``ImageEnhance.Sharpness``, without its rounding: the smoothing weighs a pixel 5 times
-    and its eight neighbours once. The outermost pixels stay as they are.
+    and its eight neighbors once. The outermost pixels stay as they are.
 
     Args:
         image: ``[C, H, W]`` in 0..1.
@@ -49,7 +47,7 @@ def adjust_sharpness(image: torch.Tensor, factor: float) -> torch.Tensor:
     if min(image.shape[1:]) < 3:
         return image.clamp(0, 1)
     smooth = image.clone()
-    # nine times the 3x3 mean, and the centre four times more
+    # nine times the 3x3 mean, and the center four times more
     smooth[:, 1:-1, 1:-1] = (9 * F.avg_pool2d(image, 3, stride=1) + 4 * image[:, 1:-1, 1:-1]) / 13
     return _extrapolate(smooth, image, factor)
 
@@ -85,7 +83,7 @@ class RandImageEnhanced(RandomizableTransform, MapTransform):
     is applied with its own chance and factor. All keys get the same changes. It runs on the device of the
     data and keeps the metadata of a ``MetaTensor``. Geometry is unchanged, so there is nothing to invert.
 
-    Use it before normalisation, on values in 0..1.
+    Use it before normalization, on values in 0..1.
 
     Args:
         keys: floating point pictures ``[C, H, W]`` in 0..1.

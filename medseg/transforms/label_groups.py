@@ -1,14 +1,12 @@
 """Renumbering of label maps."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["LabelGroupsd"]
 

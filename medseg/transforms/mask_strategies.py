@@ -4,8 +4,6 @@ Each is a function ``(labels, image, **options) -> mask``: cluster map ``[H, W]`
 ``[C, H, W]``, mask ``[H, W]`` of bool. :data:`MASK_STRATEGIES` names them for configs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,7 +21,7 @@ def lesion_mask(
     image: np.ndarray,
     channel_weights: Sequence[float] = (0.0, 0.0, 1.0),
     view_radius: float = 1.05,
-    centre_width: float = 0.6,
+    center_width: float = 0.6,
     opening_radius: float = 0.016,
     min_contrast: float = 0.05,
     area_limits: tuple[float, float] = (0.002, 0.95),
@@ -32,7 +30,7 @@ def lesion_mask(
     """The pigmented lesion of a dermoscopic image: the clusters darker than the skin, as one filled object.
 
     Clusters are divided into dark and light ones by Otsu's threshold on their mean brightness, weighted by their
-    areas. Of the connected parts of the dark ones the one with the most pixels near the centre is the lesion.
+    areas. Of the connected parts of the dark ones the one with the most pixels near the center is the lesion.
 
     Args:
         labels: cluster map.
@@ -41,7 +39,7 @@ def lesion_mask(
             alone shows pigment with the highest contrast. Ignored for images that have not as many channels.
         view_radius: what lies outside of this ellipse is the dark frame of the dermatoscope, not skin; 1 touches
             the image's sides, 1.42 its corners.
-        centre_width: width of the Gaussian that weighs pixels by their distance from the centre, in half sides.
+        center_width: width of the Gaussian that weighs pixels by their distance from the center, in half sides.
         opening_radius: of the opening that cuts hairs off, as a share of the shorter side.
         min_contrast: least difference of the mean brightness of both groups of clusters; below it there is no lesion.
         area_limits: least and greatest area of a lesion, as shares of the image.
@@ -50,7 +48,7 @@ def lesion_mask(
     height, width = labels.shape
     weights = np.asarray(channel_weights, dtype=np.float64)
     brightness = image.mean(0) if len(weights) != len(image) else np.tensordot(weights / weights.sum(), image, axes=1)
-    distance = _centre_distance(height, width)
+    distance = _center_distance(height, width)
     view = distance < view_radius
     means = cluster_means(labels, brightness)
     threshold = _otsu(means[view])
@@ -59,7 +57,7 @@ def lesion_mask(
     if not dark.any() or not light.any() or brightness[light].mean() - brightness[dark].mean() < min_contrast:
         return np.zeros(labels.shape, dtype=bool)
     dark = ndimage.binary_fill_holes(opening(dark, disk(max(1, round(opening_radius * min(height, width))))))
-    importance = np.exp(-np.square(distance / centre_width))
+    importance = np.exp(-np.square(distance / center_width))
     parts = [dark_part for dark_part in _parts(dark) if _is_plausible(dark_part, area_limits, max_border)]
     return max(parts, key=lambda part: float(importance[part].sum()), default=np.zeros(labels.shape, dtype=bool))
 
@@ -119,15 +117,15 @@ def _otsu(values: np.ndarray) -> float:
     return float(levels[0]) if len(levels) < 2 else float(threshold_otsu(hist=(counts, levels)))
 
 
-def _centre_distance(height: int, width: int) -> np.ndarray:
-    """Distance from the centre in half sides: 1 in the middle of each side."""
+def _center_distance(height: int, width: int) -> np.ndarray:
+    """Distance from the center in half sides: 1 in the middle of each side."""
     rows = (np.arange(height) + 0.5) / height * 2 - 1
     columns = (np.arange(width) + 0.5) / width * 2 - 1
     return np.hypot(rows[:, None], columns[None, :])
 
 
 def _parts(mask: np.ndarray) -> list[np.ndarray]:
-    """The connected parts (8 neighbours) of a mask."""
+    """The connected parts (8 neighbors) of a mask."""
     numbered, count = connected_components(mask, return_num=True)
     return [numbered == number for number in range(1, count + 1)]
 

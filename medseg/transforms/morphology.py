@@ -1,7 +1,5 @@
 """Dilation and erosion of a label, as in SSFormer's published augmentation, on tensors of any device."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Mapping
 
@@ -15,9 +13,9 @@ __all__ = ["RandDilateEroded", "dilate", "elliptic_kernel", "erode"]
 
 
 def elliptic_kernel(size: int) -> list[list[bool]]:
-    """Rasterise an ellipse into ``size`` rows and columns, like OpenCV's ``MORPH_ELLIPSE``.
+    """Rasterize an ellipse into ``size`` rows and columns, like OpenCV's ``MORPH_ELLIPSE``.
 
-    With an even size the ellipse lies off centre, towards the last row and column: ``size=2`` gives
+    With an even size the ellipse lies off center, toward the last row and column: ``size=2`` gives
     ``[[0, 1], [1, 1]]``.
 
     Raises:
@@ -25,13 +23,13 @@ def elliptic_kernel(size: int) -> list[list[bool]]:
     """
     if size < 1:
         raise ValueError(f"The size of a kernel must be at least 1, got {size}.")
-    centre = size // 2
-    half_widths = [round(math.sqrt(centre**2 - (row - centre) ** 2)) for row in range(size)]
-    return [[abs(column - centre) <= half for column in range(size)] for half in half_widths]
+    center = size // 2
+    half_widths = [round(math.sqrt(center**2 - (row - center) ** 2)) for row in range(size)]
+    return [[abs(column - center) <= half for column in range(size)] for half in half_widths]
 
 
 def dilate(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
-    """Replace every value by the largest one under the kernel (grey dilation, OpenCV's convention).
+    """Replace every value by the largest one under the kernel (gray dilation, OpenCV's convention).
 
     The kernel is not mirrored and its anchor is row ``rows // 2``, column ``columns // 2``. Places outside
     the picture do not count. MONAI's own morphological operations know full squares only.
@@ -43,15 +41,15 @@ def dilate(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
     Returns:
         ``[C, H, W]`` of the same dtype.
     """
-    return _neighbours(label, kernel, _lowest(label.dtype)).amax(dim=0)
+    return _neighbors(label, kernel, _lowest(label.dtype)).amax(dim=0)
 
 
 def erode(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
     """Replace every value by the smallest one under the kernel; see :func:`dilate` for the conventions."""
-    return _neighbours(label, kernel, _highest(label.dtype)).amin(dim=0)
+    return _neighbors(label, kernel, _highest(label.dtype)).amin(dim=0)
 
 
-def _neighbours(label: torch.Tensor, kernel: list[list[bool]], outside: float) -> torch.Tensor:
+def _neighbors(label: torch.Tensor, kernel: list[list[bool]], outside: float) -> torch.Tensor:
     """Stack the label shifted to every set place of the kernel: ``[places, C, H, W]``."""
     rows, columns = len(kernel), len(kernel[0])
     top, left = rows // 2, columns // 2

@@ -1,7 +1,5 @@
 """Saving a label map as NIfTI, as DICOM SEG, or both."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 
@@ -10,11 +8,11 @@ import torch
 from monai.config import KeysCollection, PathLike
 from monai.transforms import MapTransform, SaveImaged
 
-from medseg.data.dicom import is_series_path
-from medseg.data.dicom.segmentation import write_segmentation
-from medseg.data.errors import InputError
-from medseg.data.names import case_name, case_source
-from medseg.data.writers import VolumeWriter
+from medseg.data.dicom.series import is_series_path
+from medseg.errors import InputError
+from medseg.files import case_name, case_source
+from medseg.results.dicom_seg import write_segmentation
+from medseg.results.writers import VolumeWriter
 
 __all__ = ["SaveDicomSegd", "SaveImageVolumed"]
 
@@ -22,7 +20,7 @@ _FORMATS = ("auto", "nifti", "dicom_seg", "both")
 
 
 class SaveDicomSegd(MapTransform):
-    """Write label maps of DICOM series as DICOM SEG, ``NAME.dcm``, see ``medseg.data.dicom.segmentation``.
+    """Write label maps of DICOM series as DICOM SEG, ``NAME.dcm``, see ``medseg.results.dicom_seg``.
 
     Args:
         keys: of the label maps, ``[1, X, Y, Z]`` with the meta data of a series loaded by

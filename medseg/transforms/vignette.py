@@ -1,7 +1,5 @@
 """Even out the dark frame of a dermatoscope."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 
 import numpy as np
@@ -14,22 +12,22 @@ from monai.utils import convert_to_dst_type
 __all__ = ["FlattenVignette", "FlattenVignetted", "flatten_vignette"]
 
 _RINGS = 32
-_CORNER = float(np.sqrt(2))  # distance of a corner from the centre in half sides
+_CORNER = float(np.sqrt(2))  # distance of a corner from the center in half sides
 
 
 def flatten_vignette(
     image: np.ndarray, inner: float = 0.6, percentile: float = 75.0, dark: float = 0.35, max_gain: float = 4.0
 ) -> np.ndarray:
-    """Brighten a picture towards its corners as much as it falls off there, and fill what lies in the dark.
+    """Brighten a picture toward its corners as much as it falls off there, and fill what lies in the dark.
 
-    The fall-off is measured on elliptic rings around the centre: a high percentile of each ring, which is skin as
+    The fall-off is measured on elliptic rings around the center: a high percentile of each ring, which is skin as
     long as the lesion does not cover most of the ring. Inside of ``inner`` nothing changes.
 
     Args:
         image: ``[C, H, W]``, 0 to 1.
         inner: where the correction begins, in half sides: 1 is the middle of a side, 1.41 a corner.
         percentile: of a ring's brightness that stands for skin.
-        dark: rings below this share of the brightness at ``inner`` are outside of the view; they get the colour of
+        dark: rings below this share of the brightness at ``inner`` are outside of the view; they get the color of
             the skin at ``inner``.
         max_gain: greatest factor.
 

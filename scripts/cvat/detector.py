@@ -4,8 +4,6 @@ Label's own functions for CVAT want polygons, which its endoscopy app gives and 
 the mask. See docs/monai_label.md.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -51,7 +49,7 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
         one list per part, none for an empty mask or for parts of less than three corners.
     """
     outlines = find_contours(np.pad(binary_fill_holes(mask), 1).astype(float), 0.5)
-    # a polygon's first point is repeated at its end; pixel centres lie at half a pixel in CVAT
+    # a polygon's first point is repeated at its end; pixel centers lie at half a pixel in CVAT
     corners = [approximate_polygon(outline, _TOLERANCE)[:-1] - 0.5 for outline in outlines]
     return [corner[:, ::-1].ravel().tolist() for corner in corners if len(corner) >= 3]
 

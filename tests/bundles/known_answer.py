@@ -1,7 +1,5 @@
 """Networks whose answer is known: what is bright in the image is the polyp."""
 
-from __future__ import annotations
-
 import time
 
 import torch
@@ -14,7 +12,7 @@ class BrightIsForeground(nn.Module):
         self.gain = nn.Parameter(torch.tensor(20.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalised image `[B, 3, H, W]` to logits `[B, 1, H, W]`."""
+        """Normalized image `[B, 3, H, W]` to logits `[B, 1, H, W]`."""
         return self.gain * x.mean(dim=1, keepdim=True)
 
 

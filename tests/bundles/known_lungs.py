@@ -1,7 +1,5 @@
 """A network of slices whose answer is known: what is dark is lung, left where the slice is left."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

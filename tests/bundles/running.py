@@ -1,7 +1,5 @@
 """Run a bundle's configs: in this process for speed, or by the command line as a user does."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What every folder under bundles/ must keep to; a new bundle is covered without a new test."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os
@@ -147,7 +145,7 @@ def test_config_is_readable(path: Path) -> None:
 def test_every_run_is_tracked(path: Path) -> None:
     """A config that replaces the list of checks must not lose `--tracking`."""
     steps = yaml.safe_load(path.read_text()).get("initialize")
-    assert steps is None or sum("medseg.handlers.track_run(" in step for step in steps) == 1
+    assert steps is None or sum("medseg.bundle.track_run(" in step for step in steps) == 1
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=named)

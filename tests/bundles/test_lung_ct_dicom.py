@@ -1,7 +1,5 @@
 """The same CT as NIfTI and as DICOM series gives the same label map, and the DICOM SEG is that label map."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +14,9 @@ from dicom_files import nifti_affine, slices_of, turned, write_slices
 from monai.transforms import LoadImage
 from running import BUNDLES, run_here
 
-from medseg.data import InputError, find_volumes, write_phantoms
+from medseg.data import find_volumes
+from medseg.errors import InputError
+from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_lung_ct_segmentation"
 LUNG_BUNDLES = ("ssformer_lung_ct_segmentation", "msformer_lung_ct_segmentation")

@@ -1,7 +1,5 @@
 """Two processes train on volumes, and evaluate as one does."""
 
-from __future__ import annotations
-
 import csv
 import subprocess
 import sys
@@ -11,7 +9,7 @@ import pytest
 import torch
 from running import command, environment
 
-from medseg.data import write_phantoms
+from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_lung_ct_segmentation"
 SMALL = ("train", "variants/smoke")

@@ -1,7 +1,5 @@
 """Every config of the lung CT bundle runs on small volumes, and label maps lie on the anatomy."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,9 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from running import run_here, workflow_of
 from scipy import ndimage
 
-from medseg.data import InputError, write_phantoms
-from medseg.inferers.context_slices import neighbour_slices
+from medseg.errors import InputError
+from medseg.inferers.context_slices import neighbor_slices
+from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_lung_ct_segmentation"
 SMALL = ("train", "variants/smoke")
@@ -202,7 +201,7 @@ def find_place(
 ) -> int | None:
     """The slice of `image` and `label` that a sample was cut from, or None."""
     height, width = mask.shape
-    for z, slices in enumerate(neighbour_slices(image, 0, image.shape[-1], context_slices)):
+    for z, slices in enumerate(neighbor_slices(image, 0, image.shape[-1], context_slices)):
         for top in range(image.shape[0] - height + 1):
             for left in range(image.shape[1] - width + 1):
                 window = (slice(top, top + height), slice(left, left + width))

@@ -1,7 +1,5 @@
 """A known answer is a known number in the tables of every bundle, whatever the order of the axes."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json
@@ -18,8 +16,8 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from running import BUNDLES, run_here
 
-from medseg.data import lung_phantom, write_phantoms
-from medseg.handlers import measurement_tables
+from medseg.phantoms import lung_phantom, write_phantoms
+from medseg.results import tables as measurement_tables
 
 SCHEMA = json.loads((Path(measurement_tables.__file__).parent / "measurements.schema.json").read_text())
 FAST: dict[str, Any] = {"image_size": 33, "max_steps": 1}
@@ -37,7 +35,7 @@ def results(out: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     return rows, merged
 
 
-def test_volumes_in_millilitres_whatever_the_order_of_the_axes(tmp_path: Path) -> None:
+def test_volumes_in_milliliters_whatever_the_order_of_the_axes(tmp_path: Path) -> None:
     units = np.full((48, 44, 14), 400, np.int16)
     units[6:16, 10:22, 3:8] = -800  # left: the first axis runs to the right
     units[30:39, 10:30, 2:12] = -860
@@ -79,9 +77,9 @@ def test_volumes_in_millilitres_whatever_the_order_of_the_axes(tmp_path: Path) -
 
 def test_pictures_in_pixels(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    grey = np.full((96, 160), 30, np.uint8)
-    grey[16:48, 40:120] = 230
-    Image.fromarray(grey).save(tmp_path / "in" / "grey.tif")
+    gray = np.full((96, 160), 30, np.uint8)
+    gray[16:48, 40:120] = 230
+    Image.fromarray(gray).save(tmp_path / "in" / "gray.tif")
     torch.save(BrightIsForeground().state_dict(), tmp_path / "model.pt")
     run_here(
         "inferring",
@@ -93,7 +91,7 @@ def test_pictures_in_pixels(tmp_path: Path) -> None:
         network_def={"_target_": "known_answer.BrightIsForeground"},
     )
     (row,), merged = results(tmp_path / "out")
-    assert (row["case"], row["name"], row["intensity_unit"]) == ("grey", "polyp", "grey level")
+    assert (row["case"], row["name"], row["intensity_unit"]) == ("gray", "polyp", "gray level")
     assert int(row["area_pixels"]) == pytest.approx(32 * 80, rel=0.02)
     assert float(row["mean_intensity"]) == pytest.approx(230, abs=3)
     assert (row["area_mm2"], row["spacing_mm"], merged["records"][0]["spacing_mm"]) == ("", "", None)

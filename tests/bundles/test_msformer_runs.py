@@ -1,7 +1,5 @@
 """Every config of both MS-Former bundles runs, and one bad file does not stop a folder."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import torch
 from PIL import Image
 from running import run_here
 
-from medseg.data import InputError, lung_phantom, write_phantoms
+from medseg.errors import InputError
+from medseg.phantoms import lung_phantom, write_phantoms
 
 SKIN, LUNG = "msformer_skin_lesion_segmentation", "msformer_lung_ct_segmentation"
 FAST: dict[str, Any] = {"image_size": 65, "max_steps": 4}
@@ -92,7 +91,7 @@ def test_lesion_masks_lie_on_the_picture(tmp_path: Path) -> None:
 def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    letter_picture(90, 130).convert("L").save(folder / "grey.png")
+    letter_picture(90, 130).convert("L").save(folder / "gray.png")
     letter_picture(90, 130).save(folder / "plain.png")
     Image.new("RGB", (1, 1), (200, 100, 50)).save(folder / "pixel.png")
     Image.new("RGB", (64, 48), (200, 160, 140)).save(folder / "constant.bmp")
@@ -106,7 +105,7 @@ def test_odd_files_do_not_stop_the_folder(tmp_path: Path) -> None:
     assert "2 of 7 cases failed" in str(cause)
     assert "nan.tif" in str(cause)
     assert "torn.png" in str(cause)
-    sizes = {"grey": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (3000, 4000)}
+    sizes = {"gray": (90, 130), "plain": (90, 130), "pixel": (1, 1), "constant": (48, 64), "huge": (3000, 4000)}
     masks = {name: read_mask(tmp_path / "out" / f"{name}.png") for name in sizes}
     assert {name: mask.shape for name, mask in masks.items()} == sizes
     assert [name for name, mask in masks.items() if not mask.any()] == ["pixel", "constant"]

@@ -1,7 +1,5 @@
 """A mask lies on the right pixels whatever the file: a bright L, as no flip or turn maps it onto itself."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +21,24 @@ def letter(height: int, width: int) -> np.ndarray:
     return shape
 
 
-def grey(height: int, width: int) -> np.ndarray:
+def gray(height: int, width: int) -> np.ndarray:
     return np.where(letter(height, width), *reversed(LEVELS)).astype(np.uint8)
 
 
 def write_all(folder: Path) -> dict[str, tuple[int, int]]:
     """Write a file of each kind; name -> height and width as a viewer shows it."""
     portrait, landscape = (420, 260), (200, 333)
-    Image.fromarray(grey(*portrait)).convert("RGB").save(folder / "portrait.png")
-    Image.fromarray(grey(*landscape)).convert("RGB").save(folder / "landscape.jpg", quality=95)
-    Image.fromarray(grey(*landscape)).save(folder / "grey.tif")
-    Image.fromarray(grey(*portrait)).convert("RGBA").save(folder / "rgba.png")
-    Image.fromarray(grey(*landscape)).convert("RGB").quantize(8).save(folder / "palette.png")
-    Image.fromarray(grey(*landscape).astype(np.uint16) * 257).save(folder / "sixteen.png")
+    Image.fromarray(gray(*portrait)).convert("RGB").save(folder / "portrait.png")
+    Image.fromarray(gray(*landscape)).convert("RGB").save(folder / "landscape.jpg", quality=95)
+    Image.fromarray(gray(*landscape)).save(folder / "gray.tif")
+    Image.fromarray(gray(*portrait)).convert("RGBA").save(folder / "rgba.png")
+    Image.fromarray(gray(*landscape)).convert("RGB").quantize(8).save(folder / "palette.png")
+    Image.fromarray(gray(*landscape).astype(np.uint16) * 257).save(folder / "sixteen.png")
     exif = Image.Exif()
     exif[0x0112] = 6  # stored on its side: a viewer turns it by 90 degrees clockwise
-    stored = np.rot90(grey(*portrait))
+    stored = np.rot90(gray(*portrait))
     Image.fromarray(stored).convert("RGB").save(folder / "exif.jpg", exif=exif, quality=95)
-    tall, wide = ("portrait", "rgba", "exif"), ("landscape", "grey", "palette", "sixteen")
+    tall, wide = ("portrait", "rgba", "exif"), ("landscape", "gray", "palette", "sixteen")
     return {**dict.fromkeys(tall, portrait), **dict.fromkeys(wide, landscape)}
 
 

@@ -1,7 +1,5 @@
 """Any encoder with any decoder, by name on the polyp bundle's command line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Runs that die, and runs of several processes."""
 
-from __future__ import annotations
-
 import csv
 import os
 import signal
@@ -15,7 +13,7 @@ import pytest
 import torch
 from running import command, environment, run_command
 
-from medseg.data import write_phantoms
+from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_polyp_segmentation"
 SMALL = ("train", "variants/smoke")

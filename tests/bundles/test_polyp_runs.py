@@ -1,7 +1,5 @@
 """Every config of the polyp bundle runs: trained small, evaluated, resumed, exported to masks."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from monai.bundle import ConfigParser
 from PIL import Image
 from running import BUNDLES, command, config_files, run_command, run_here
 
-from medseg.data import InputError, write_phantoms
+from medseg.errors import InputError
+from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_polyp_segmentation"
 SMALL = ("train", "variants/smoke")

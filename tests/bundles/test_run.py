@@ -1,7 +1,5 @@
 """`python -m medseg run`: what a user's folder may hold, what a second run does, and every way to give it wrong."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -49,9 +47,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def picture(index: int) -> Image.Image:
-    grey = np.full((40 + index, 64), 30, np.uint8)
-    grey[5 : 20 + index, 8:30] = 220
-    return Image.fromarray(grey).convert("RGB")
+    gray = np.full((40 + index, 64), 30, np.uint8)
+    gray[5 : 20 + index, 8:30] = 220
+    return Image.fromarray(gray).convert("RGB")
 
 
 def arguments(source: Path, output: Path, weights: Path, network: str = "BrightIsForeground") -> list[str]:

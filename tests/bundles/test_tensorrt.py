@@ -1,7 +1,5 @@
 """`inference_trt.yaml` of every bundle that has one: it is up to date, and without a GPU it says so."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ from monai.bundle import ConfigParser
 from running import BUNDLES, config_files, run_command, run_here
 
 from medseg import tensorrt
-from medseg.data import InputError
+from medseg.errors import InputError
 
 NAMES = sorted(path.parts[-3] for path in BUNDLES.glob("*/configs/inference_trt.yaml"))
 
@@ -30,7 +28,7 @@ def test_only_the_network_and_its_weights_differ(name: str) -> None:
     config["bundle_root"] = str(BUNDLES / name)
     loader = next(i for i, handler in enumerate(plain["handlers"]) if handler["_target_"] == "CheckpointLoader")
     assert config[f"handlers::{loader}"] == {**plain["handlers"][loader], "_disabled_": True}
-    weights = plain["initialize"].index("$medseg.workflow.check_weights(@network_def, @checkpoint)")
+    weights = plain["initialize"].index("$medseg.bundle.check_weights(@network_def, @checkpoint)")
     assert config[f"initialize::{weights}"] == "$medseg.tensorrt.check_tensorrt(@checkpoint)"
     changed = {key for key in plain if config[key] != plain[key]} - {"bundle_root"}
     assert changed == {"checkpoint", "network_def", "amp", "handlers", "initialize"}

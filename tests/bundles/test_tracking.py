@@ -1,7 +1,5 @@
 """`--tracking mlflow` of MONAI's command line, for training, evaluation and inference; into a local SQLite file."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess

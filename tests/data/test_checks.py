@@ -1,12 +1,11 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medseg.data import InputError, check_images, check_pairs, find_images, find_pairs
+from medseg.data import check_images, check_pairs, find_images, find_pairs
+from medseg.errors import InputError
 
 MASK = np.zeros((40, 56), np.uint8)
 MASK[5:20, 10:50] = 255

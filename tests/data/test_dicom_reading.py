@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import logging
 import shutil
 import subprocess
@@ -39,8 +37,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from medseg.data import InputError, VolumeReader, check_volumes, find_volumes
+from medseg.data import VolumeReader, check_volumes, find_volumes
 from medseg.data.dicom import load_series
+from medseg.errors import InputError
 
 SPACING = (0.7, 0.9, 2.5)
 DESCENDING = (*AXIAL[:2], (0, 0, -1))  # slices from top to bottom
@@ -301,7 +300,7 @@ def torn(_: int, dataset: Any) -> None:
     dataset.PixelData = dataset.PixelData[:40]
 
 
-def colour(_: int, dataset: Any) -> None:
+def color(_: int, dataset: Any) -> None:
     dataset.SamplesPerPixel = 3
 
 
@@ -318,7 +317,7 @@ FAULTS: dict[str, tuple[Callable[[int, Any], None], str]] = {
     "modality": (as_mr, "is not CT"),
     "no rescale": (without("RescaleSlope", "RescaleIntercept"), "no rescale slope"),
     "no units": (set_to(RescaleType="OD"), "no rescale slope"),
-    "colour": (colour, "colour"),
+    "color": (color, "color"),
     "frames of reference": (at(1, set_to(FrameOfReferenceUID="1.2.3")), "frames of reference"),
     "no frame of reference": (without("FrameOfReferenceUID"), "missing or unreadable"),
     "no position": (at(1, without("ImagePositionPatient")), "missing or unreadable"),

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Iterable
@@ -9,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.data import (
-    InputError,
-    check_pairs,
-    find_images,
-    find_pairs,
-    find_split,
-    find_test_pairs,
-    split_pairs,
-)
+from medseg.data import check_pairs, find_images, find_pairs, find_split, find_test_pairs, split_pairs
+from medseg.errors import InputError
 
 
 def touch(folder: Path, names: Iterable[str]) -> Path:

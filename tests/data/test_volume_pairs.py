@@ -1,20 +1,12 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from medseg.data import (
-    InputError,
-    check_volume_pairs,
-    find_test_pairs,
-    find_volume_pairs,
-    find_volumes,
-    lung_volume_phantom,
-    write_phantoms,
-)
+from medseg.data import check_volume_pairs, find_test_pairs, find_volume_pairs, find_volumes
+from medseg.errors import InputError
+from medseg.phantoms import lung_volume_phantom, write_phantoms
 
 SMALL = (36, 32, 10)
 
@@ -30,9 +22,9 @@ def test_left_and_right_lie_where_the_affine_says() -> None:
         phantom = lung_volume_phantom(index, None, 3)
         assert (phantom.units.shape, phantom.units.dtype) == ((64, 56, 24), np.int16)
         turned.add(tuple(np.sign(np.diag(phantom.affine)[:2])))
-        centre = phantom.affine @ [31.5, 27.5, 11.5, 1]
+        center = phantom.affine @ [31.5, 27.5, 11.5, 1]
         places = {
-            value: (phantom.affine @ [*np.argwhere(phantom.labels == value).mean(0), 1] - centre)[:3]
+            value: (phantom.affine @ [*np.argwhere(phantom.labels == value).mean(0), 1] - center)[:3]
             for value in range(10, 15)
         }
         assert set(np.unique(phantom.labels)) == {0, *places}

@@ -1,13 +1,11 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from medseg.data import InputError
 from medseg.data.volumes import check_volumes, find_volumes
+from medseg.errors import InputError
 
 
 def write(path: Path, shape: tuple[int, ...] = (3, 4, 5)) -> Path:

@@ -1,7 +1,5 @@
 """A MONAI Label server in a process group of its own, and its REST API as a viewer uses it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Masks as polygons: drawn again, they are the masks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from detector import polygons
@@ -29,7 +27,7 @@ def test_two_parts_of_which_one_has_a_hole() -> None:
     assert all(min(part) >= -0.5 and max(part[::2]) <= 90 and max(part[1::2]) <= 60 for part in parts)
 
 
-def test_centre_of_a_small_part() -> None:
+def test_center_of_a_small_part() -> None:
     mask = np.zeros((9, 12), dtype=bool)
     assert polygons(mask) == []
     mask[2:5, 3:10] = True

@@ -1,7 +1,5 @@
 """The MONAI Deploy application on a DICOM series: its DICOM SEG is in place, voxel for voxel."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -20,7 +18,7 @@ from pydicom.dataset import Dataset
 from running import run_here
 from torch import nn
 
-from medseg.export import export_bundle, set_values
+from medseg.bundle.export import export_bundle, set_values
 from medseg.networks import SSFormer
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +102,7 @@ def labels_of(file: Path, slices: list[Dataset]) -> np.ndarray:
     )
 
 
-def centre(network: SSFormer, means: torch.Tensor) -> None:
+def center(network: SSFormer, means: torch.Tensor) -> None:
     """Take `means` of the logits from the last bias."""
     *_, last = (module for module in network.modules() if isinstance(module, nn.Conv2d) and module.out_channels == 3)
     last.bias -= means
@@ -133,7 +131,7 @@ def test_what_medseg_exports_gives_the_bundle_s_own_mask(tmp_path: Path) -> None
     network = SSFormer(in_channels=3, out_channels=3, encoder="mit_b0", decoder_channels=8).eval()
     with torch.no_grad():  # no class is to win everywhere
         logits = network(torch.rand(2, 3, 64, 64))
-        centre(network, logits.mean((0, 2, 3)))
+        center(network, logits.mean((0, 2, 3)))
     torch.save(network.state_dict(), tmp_path / "model.pt")
     export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False, tensorrt=False)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:

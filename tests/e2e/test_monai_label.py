@@ -1,7 +1,5 @@
 """The round of an annotator with a real MONAI Label server on loopback: segment, correct, train, segment again."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -23,9 +21,9 @@ from label_client import LABEL_ENV, ROOT, LabelClient, label_server, read_nrrd
 from monai.bundle import run
 from PIL import Image, ImageDraw
 
-from medseg.data import write_phantoms
-from medseg.label import place_bundle
+from medseg.bundle.monai_label import copy_for_label
 from medseg.networks import SSFormer
+from medseg.phantoms import write_phantoms
 
 pytestmark = [
     pytest.mark.slow,
@@ -106,16 +104,16 @@ def check_training_and_scoring(
     assert np.mean(first != own) > 5e-3  # it is the new weights that it answers with
 
     scored = client.post(f"/scoring/{name}?run_sync=true", {"simulation_size": 2, "device": "cpu"})
-    unlabelled = client.get("/datastore/?output=all")["objects"]
-    unlabelled = {key: value for key, value in unlabelled.items() if "final" not in value["labels"]}
-    assert scored["executed"] == len(unlabelled) > 0
-    entropies = [value["image"]["info"]["epistemic_entropy"] for value in unlabelled.values()]
+    unlabeled = client.get("/datastore/?output=all")["objects"]
+    unlabeled = {key: value for key, value in unlabeled.items() if "final" not in value["labels"]}
+    assert scored["executed"] == len(unlabeled) > 0
+    entropies = [value["image"]["info"]["epistemic_entropy"] for value in unlabeled.values()]
     assert all(math.isfinite(entropy) and entropy > 0 for entropy in entropies), entropies
 
     client.post(f"/batch/infer/{name}?images=unlabeled&run_sync=true", {"device": "cpu", "multi_gpu": False})
     objects = client.get("/datastore/?output=all")["objects"]
-    assert all("original" in objects[key]["labels"] for key in unlabelled)
-    assert client.post("/activelearning/random")["id"] in unlabelled
+    assert all("original" in objects[key]["labels"] for key in unlabeled)
+    assert client.post("/activelearning/random")["id"] in unlabeled
 
 
 def letter(height: int, width: int) -> np.ndarray:
@@ -174,7 +172,7 @@ def test_pictures(tmp_path: Path) -> None:
 
     bundle = trained(name, tmp_path, channels=1)
     answering = known(bundle, BrightIsForeground(), {"image_size": 64})
-    place_bundle(answering, app)
+    copy_for_label(answering, app)
     given = options(app, QUICK, [bundle, answering], name)
     with label_server(bundle, studies, tmp_path / "server.log", given) as client:
         info = client.get("/info/")
@@ -235,7 +233,7 @@ def test_volumes(tmp_path: Path) -> None:
     bundle = trained(name, tmp_path, channels=3)
     coarse = {"spacing": [5.0, 5.0, 8.0]}
     answering = known(bundle, DarkIsLung(), {"image_size": 64, **coarse})
-    place_bundle(answering, app)
+    copy_for_label(answering, app)
     given = options(app, {**QUICK, **coarse, "batch_size": 1, "learning_rate": 0.05}, [bundle, answering], name)
     with label_server(bundle, studies, tmp_path / "server.log", given) as client:
         info = client.get("/info/")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
 from medseg.handlers import CasePictures
-from medseg.handlers.case_pictures import LABEL_COLOURS, TRUTH_COLOUR, picture_file
+from medseg.handlers.case_pictures import LABEL_COLORS, TRUTH_COLOR, picture_file
 
 PAD = 4
 # every order of the axes and every direction along them
@@ -46,12 +44,12 @@ def draw(folder: Path, item: dict, **options: object) -> np.ndarray:
     return np.array(Image.open(files[0]))
 
 
-def where(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return (picture == np.array(colour)).all(axis=-1)
+def where(picture: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    return (picture == np.array(color)).all(axis=-1)
 
 
-def centre(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[float, float]:
-    rows, columns = np.nonzero(where(picture, colour))
+def center(picture: np.ndarray, color: tuple[int, int, int]) -> tuple[float, float]:
+    rows, columns = np.nonzero(where(picture, color))
     return rows.mean() / picture.shape[0], columns.mean() / picture.shape[1]
 
 
@@ -60,11 +58,11 @@ def test_a_volume_is_seen_from_the_feet_from_head_to_foot(tmp_path: Path) -> Non
     nibabel.save(volume, tmp_path / "a.nii.gz")
     item = volume_item(tmp_path / "a.nii.gz", labels)
     picture = draw(tmp_path, item, slices=3, columns=2, max_side=252, intensity_range=(0, 1000))
-    # 60 mm x 60 mm in a tile of (252 - 3 * 4) // 2 = 120 pixels: two pixels a millimetre
+    # 60 mm x 60 mm in a tile of (252 - 3 * 4) // 2 = 120 pixels: two pixels a millimeter
     assert picture.shape == (2 * 120 + 3 * PAD, 2 * 120 + 3 * PAD, 3)
     tiles = [picture[top : top + 120, left : left + 120] for top in (PAD, 124 + PAD) for left in (PAD, 124 + PAD)]
     assert [int(tile[60, 60, 0]) for tile in tiles] == [51, 0, 0, 0]  # slices 6, 4 and 2, and an empty place
-    first, second = LABEL_COLOURS[:2]
+    first, second = LABEL_COLORS[:2]
     assert [where(tile, first).any() for tile in tiles] == [True, True, True, False]
     assert [where(tile, second).any() for tile in tiles] == [False, True, True, False]
     # the outline of label 1 has the box's own edges: x 3..9 of 2 mm, y 2..6 of 3 mm, twice as many pixels
@@ -101,7 +99,7 @@ def test_an_empty_mask_shows_the_whole_volume(tmp_path: Path) -> None:
     empty = nibabel.Nifti1Image(np.zeros(labels.shape, np.uint8), labels.affine)
     picture = draw(tmp_path, volume_item(tmp_path / "a.nii", empty), slices=100, columns=4, max_side=276)
     assert picture.shape == (2 * 64 + 3 * PAD, 4 * 64 + 5 * PAD, 3)  # eight slices of 64 x 64
-    assert not any(where(picture, colour).any() for colour in LABEL_COLOURS)
+    assert not any(where(picture, color).any() for color in LABEL_COLORS)
 
 
 def test_a_true_mask_is_white_and_one_hot_masks_are_taken(tmp_path: Path) -> None:
@@ -112,7 +110,7 @@ def test_a_true_mask_is_white_and_one_hot_masks_are_taken(tmp_path: Path) -> Non
     shifted = torch.roll(one_hot, 5, dims=1)
     options = {"slices": 1, "max_side": 240, "intensity_range": (0, 4000)}
     plain = draw(tmp_path / "labels", item, **options)
-    assert not where(plain, TRUTH_COLOUR)[:, 20:-20].any()
+    assert not where(plain, TRUTH_COLOR)[:, 20:-20].any()
     picture = draw(
         tmp_path / "one_hot",
         item | {"pred": one_hot, "label": shifted},
@@ -120,11 +118,11 @@ def test_a_true_mask_is_white_and_one_hot_masks_are_taken(tmp_path: Path) -> Non
         max_side=240,
         intensity_range=(0, 4000),
     )
-    for colour in LABEL_COLOURS[:2]:
-        np.testing.assert_array_equal(where(picture, colour), where(plain, colour))
-    truth = where(picture, TRUTH_COLOUR)
+    for color in LABEL_COLORS[:2]:
+        np.testing.assert_array_equal(where(picture, color), where(plain, color))
+    truth = where(picture, TRUTH_COLOR)
     assert truth[:, 20:-20].any()
-    assert np.nonzero(truth[:, 20:-20])[1].mean() + 20 > centre(plain, LABEL_COLOURS[0])[1] * plain.shape[1]
+    assert np.nonzero(truth[:, 20:-20])[1].mean() + 20 > center(plain, LABEL_COLORS[0])[1] * plain.shape[1]
 
 
 def test_a_picture_is_not_enlarged_and_bounded(tmp_path: Path) -> None:
@@ -136,7 +134,7 @@ def test_a_picture_is_not_enlarged_and_bounded(tmp_path: Path) -> None:
         item = {"image": MetaTensor(torch.zeros(3, 8, 8), meta={"filename_or_obj": str(tmp_path / f"{name}.png")})}
         picture = draw(tmp_path / name, item | {"pred": mask}, max_side=100)
         assert picture.shape[:2] == ((20, 40) if name == "small" else (50, 100))
-        rows, columns = centre(picture, LABEL_COLOURS[0])
+        rows, columns = center(picture, LABEL_COLORS[0])
         assert (rows, columns) == (pytest.approx(0.375, abs=0.03), pytest.approx(0.1875, abs=0.03))
 
 

@@ -1,7 +1,5 @@
 """Records of cases as an evaluator leaves them: masks written by SaveImaged, sources on disk."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json
@@ -33,17 +31,11 @@ from PIL import Image
 from torch import nn
 
 from medseg import handlers
-from medseg.data import (
-    InputError,
-    PictureReader,
-    PictureWriter,
-    VolumeWriter,
-    case_name,
-    find_images,
-    find_volumes,
-    provenance,
-)
-from medseg.handlers import CaseRecords, write_measurement_tables
+from medseg.data import PictureReader, find_images, find_volumes
+from medseg.errors import InputError
+from medseg.files import case_name
+from medseg.handlers import CaseRecords
+from medseg.results import PictureWriter, VolumeWriter, provenance, write_measurement_tables
 
 ROOT = Path(__file__).parents[2]
 POLYP, LUNG = (ROOT / "bundles" / f"ssformer_{name}_segmentation" for name in ("polyp", "lung_ct"))
@@ -112,9 +104,9 @@ def table(path: Path) -> list[dict[str, str]]:
 def pictures(folder: Path, *names: str) -> Path:
     folder.mkdir()
     for index, name in enumerate(names):
-        colours = np.full((20, 31, 3), (40, 80, 120), np.uint8)
-        colours[4:14, 5 + index : 25] = (200, 100, 50)
-        Image.fromarray(colours).save(folder / f"{name}.png")
+        colors = np.full((20, 31, 3), (40, 80, 120), np.uint8)
+        colors[4:14, 5 + index : 25] = (200, 100, 50)
+        Image.fromarray(colors).save(folder / f"{name}.png")
     return folder
 
 
@@ -136,9 +128,9 @@ def test_pictures_in_a_batch(tmp_path: Path, out: Path) -> None:
         assert measured["area_pixels"] == measured["voxels"] == 10 * (20 - index)
         assert measured["bounding_box"] == [[4, 14], [5 + index, 25]]
         assert (measured["area_mm2"], measured["largest_diameter_mm"], measured["volume_ml"]) == (None,) * 3
-        # luminance of the colour, as the picture was before it was rescaled
+        # luminance of the color, as the picture was before it was rescaled
         assert measured["mean_intensity"] == pytest.approx(0.2125 * 200 + 0.7154 * 100 + 0.0721 * 50)
-        assert measured["intensity_unit"] == "grey level"
+        assert measured["intensity_unit"] == "gray level"
         origin = found["provenance"]
         assert (origin["weights"], origin["seed"], origin["device"]) == ("best.pt", 3, "cpu")
         assert origin["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -153,7 +145,7 @@ def test_pictures_in_a_batch(tmp_path: Path, out: Path) -> None:
     assert not (out / "slice_areas.csv").exists()
 
 
-def test_volume_in_millilitres_and_hounsfield_units(tmp_path: Path, out: Path) -> None:
+def test_volume_in_milliliters_and_hounsfield_units(tmp_path: Path, out: Path) -> None:
     (tmp_path / "in").mkdir()
     units = np.full((9, 8, 7), -800, np.int16)
     units[2:6, 3:5, 1:6] = 300

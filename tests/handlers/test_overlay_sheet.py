@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from medseg.handlers import OverlaySheet
-from medseg.handlers.overlay_sheet import LABEL_COLOUR, PREDICTION_COLOUR
+from medseg.handlers.overlay_sheet import LABEL_COLOR, PREDICTION_COLOR
 
 TILE, PAD = 40, 4
 
@@ -36,8 +34,8 @@ def tile(picture: np.ndarray, row: int, col: int) -> np.ndarray:
     return picture[top : top + TILE, left : left + TILE]
 
 
-def where(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return (picture == np.array(colour)).all(axis=-1)
+def where(picture: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    return (picture == np.array(color)).all(axis=-1)
 
 
 def save(path: Path, height: int, width: int, **options: object) -> Path:
@@ -46,14 +44,14 @@ def save(path: Path, height: int, width: int, **options: object) -> Path:
 
 
 def test_outlines_lie_on_the_right_pixels(tmp_path: Path) -> None:
-    # 20 high, 40 wide: scaled by 1, so the outline is where the mask is; 10 black rows above centre it
+    # 20 high, 40 wide: scaled by 1, so the outline is where the mask is; 10 black rows above center it
     box = (slice(3, 9), slice(25, 37))
     file = save(tmp_path / "a.png", 20, 40)
     found = tile(sheet(tmp_path / "out" / "sheet.png", [item(file, 20, 40, box, label=True)]), 0, 0)
-    rows, cols = np.nonzero(where(found, PREDICTION_COLOUR))
+    rows, cols = np.nonzero(where(found, PREDICTION_COLOR))
     assert (rows.min(), rows.max(), cols.min(), cols.max()) == (10 + 2, 10 + 9, 24, 37)
-    assert not where(found, PREDICTION_COLOUR)[10 + 5, 30]  # the inside stays visible
-    rows, cols = np.nonzero(where(found, LABEL_COLOUR))
+    assert not where(found, PREDICTION_COLOR)[10 + 5, 30]  # the inside stays visible
+    rows, cols = np.nonzero(where(found, LABEL_COLOR))
     assert set(rows) == {10 + 9, 10 + 10}
     assert (cols.min(), cols.max()) == (0, 39)
     assert (found[:10] == 0).all()
@@ -66,7 +64,7 @@ def test_pictures_are_scaled_not_stretched(tmp_path: Path) -> None:
     found = tile(sheet(tmp_path / "sheet.png", [item(file, 200, 60, (slice(0, 0), slice(0, 0)))]), 0, 0)
     rows, cols = np.nonzero(found.any(axis=-1))
     assert (rows.max() - rows.min() + 1, cols.max() - cols.min() + 1) == (40, 12)
-    assert not where(found, PREDICTION_COLOUR).any()  # an empty mask has no outline
+    assert not where(found, PREDICTION_COLOR).any()  # an empty mask has no outline
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -74,7 +72,7 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     exif[0x0112] = 6  # stored 40 high, 20 wide; seen 20 high, 40 wide
     file = save(tmp_path / "turned.jpg", 40, 20, exif=exif)
     found = tile(sheet(tmp_path / "sheet.png", [item(file, 20, 40, (slice(3, 9), slice(25, 37)))]), 0, 0)
-    rows, cols = np.nonzero(where(found, PREDICTION_COLOUR))
+    rows, cols = np.nonzero(where(found, PREDICTION_COLOR))
     assert (rows.min(), cols.max()) == (12, 37)
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -38,7 +36,7 @@ def test_state_after_a_run(tmp_path: Path) -> None:
     assert {k: engine.state.metrics[k] for k in metric.columns} == pytest.approx(metric.aggregate())
     assert set(engine.state.metrics) == set(metric.columns)
     assert torch.equal(engine.state.metric_details["saliency"], metric.get_buffer())
-    assert engine.state.metric_summaries["saliency"].summarise([0, 2]) == metric.summarise([0, 2])
+    assert engine.state.metric_summaries["saliency"].summarize([0, 2]) == metric.summarize([0, 2])
 
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert [line.count(",") for line in lines] == [1] * 7

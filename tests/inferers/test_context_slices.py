@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,12 +23,12 @@ class Seen(nn.Module):
 
 
 def by_hand(volume: torch.Tensor, network: nn.Module, context_slices: int, windows: SlidingWindowInferer):
-    """Slice after slice, its neighbours one after the other."""
+    """Slice after slice, its neighbors one after the other."""
     depth, reach = volume.shape[-1], context_slices // 2
     results = []
     for z in range(depth):
-        neighbours = [volume[0, 0, :, :, min(max(z + k, 0), depth - 1)] for k in range(-reach, reach + 1)]
-        results.append(windows(torch.stack(neighbours)[None], network))
+        neighbors = [volume[0, 0, :, :, min(max(z + k, 0), depth - 1)] for k in range(-reach, reach + 1)]
+        results.append(windows(torch.stack(neighbors)[None], network))
     return torch.stack(results, dim=-1)
 
 
@@ -42,7 +40,7 @@ def by_hand(volume: torch.Tensor, network: nn.Module, context_slices: int, windo
     roi_size=st.sampled_from([(16, 16), (11, 20), (40, 33)]),
 )
 @torch.no_grad()
-def test_every_slice_sees_its_neighbours(
+def test_every_slice_sees_its_neighbors(
     context_slices: int, depth: int, sw_batch_size: int, roi_size: tuple[int, int]
 ) -> None:
     torch.manual_seed(depth)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 import json
 import math
@@ -112,7 +110,7 @@ def test_perfect_prediction_costs_nothing_and_a_wrong_one_a_lot(loss: torch.nn.M
 @pytest.mark.parametrize("loss", LOSSES)
 @settings(deadline=None, max_examples=20)
 @given(steps=st.lists(st.floats(-6, 6), min_size=2, max_size=4, unique=True), seed=st.integers(0, 1000))
-def test_falls_as_the_prediction_moves_towards_the_mask(loss: torch.nn.Module, steps: list[float], seed: int) -> None:
+def test_falls_as_the_prediction_moves_toward_the_mask(loss: torch.nn.Module, steps: list[float], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     mask = (torch.rand(2, 1, 13, 9, generator=generator, dtype=torch.float64) > 0.6).double()
     noise = torch.randn(2, 1, 13, 9, generator=generator, dtype=torch.float64)

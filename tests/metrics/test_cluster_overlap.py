@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -8,12 +6,7 @@ from hypothesis import strategies as st
 from monai.metrics import DiceMetric, MeanIoU
 from scipy import ndimage
 
-from medseg.metrics.cluster_overlap import (
-    MaskOverlapMetric,
-    OracleClusterOverlapMetric,
-    oracle_mask,
-    overlap_values,
-)
+from medseg.metrics.cluster_overlap import MaskOverlapMetric, OracleClusterOverlapMetric, oracle_mask, overlap_values
 
 
 def masks(seed: int, share: float, shape: tuple[int, ...] = (3, 1, 9, 12)) -> torch.Tensor:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -20,7 +18,7 @@ COLUMNS = ("mDice256", "mIoU256", "wFm", "Sm", "meanEm", "maxEm", "MAE")
 
 
 def example(seed: int = 0, shape: tuple[int, int] = (13, 9)) -> tuple[torch.Tensor, torch.Tensor]:
-    """A noisy map around an off-centre box, both [1, 1, H, W]."""
+    """A noisy map around an off-center box, both [1, 1, H, W]."""
     generator = torch.Generator().manual_seed(seed)
     mask = torch.zeros(1, 1, *shape)
     mask[..., 2:7, 4:] = 1
@@ -76,7 +74,7 @@ def test_columns_and_buffer_shapes() -> None:
     assert metric.get_curves().shape == (3, 3, 256)
     assert torch.equal(metric.get_buffer()[0], metric.get_buffer()[2])
     metric.reset()
-    with pytest.raises(ValueError, match="no image to summarise"):
+    with pytest.raises(ValueError, match="no image to summarize"):
         metric.aggregate()
 
 
@@ -84,7 +82,7 @@ def test_images_of_different_sizes() -> None:
     (prob_a, mask_a), (prob_b, mask_b) = example(1), example(2, (20, 11))
     metric = SaliencyMetric()
     metric([prob_a[0], prob_b[0]], [mask_a[0], mask_b[0]])
-    assert metric.summarise([1]) == pytest.approx(scores(prob_b, mask_b))
+    assert metric.summarize([1]) == pytest.approx(scores(prob_b, mask_b))
 
 
 def test_a_group_averages_the_curves_before_the_maximum() -> None:
@@ -93,7 +91,7 @@ def test_a_group_averages_the_curves_before_the_maximum() -> None:
         metric(*example(seed))
     values, curves = metric.get_buffer().double(), metric.get_curves().double()
     rows = [0, 2, 3]
-    line = metric.summarise(rows)
+    line = metric.summarize(rows)
     for i, name in enumerate(COLUMNS):
         if name != "maxEm":
             assert line[name] == pytest.approx(values[rows, i].mean().item(), abs=1e-12)
@@ -201,7 +199,7 @@ def test_never_nan(data: st.DataObject) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_mask_on_the_border_has_an_s_measure() -> None:
-    """One quarter around the mask's centre has no pixels then."""
+    """One quarter around the mask's center has no pixels then."""
     prob, mask = example()[0], torch.zeros(1, 1, 13, 9)
     mask[..., 12, 8] = 1
     assert 0 < scores(prob, mask)["Sm"] < 1
@@ -211,7 +209,7 @@ def test_mask_on_the_border_has_an_s_measure() -> None:
 @pytest.mark.parametrize(
     "case", ["z|m_disc[0]", "z|m_disc[1]", "z|m_bin[0]", "z|m_bin[1]", "noisy|m_disc[0]", "noisy|m_disc[1]"]
 )
-def test_a_map_binarised_first_gives_what_the_published_script_prints(case: str) -> None:
+def test_a_map_binarized_first_gives_what_the_published_script_prints(case: str) -> None:
     assert PARITY_DIR is not None
     published = json.loads((Path(PARITY_DIR) / "losses_metrics.json").read_text())["mean_dice_256_thresholds"]
     printed, _, plain, _ = published[case]

@@ -1,7 +1,5 @@
 """The published MS-Former seen from ours: its parameter names, and weights made from these by a rule."""
 
-from __future__ import annotations
-
 import re
 import zlib
 

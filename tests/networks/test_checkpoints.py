@@ -1,7 +1,5 @@
 """Weight files: published names, strict loading, files that must not be trusted."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import pytest
 import torch
 
 from medseg.networks import PUBLISHED_VARIANTS, SSFormer
-from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict, recognise
+from medseg.networks.checkpoints import convert_state_dict, load_pretrained, load_weights, read_state_dict, recognize
 
 
 def small(**kwargs: object) -> SSFormer:
@@ -49,10 +47,10 @@ def test_published_keys_are_all_explained(parity_dir: Path) -> None:
             wanted = SSFormer(**arguments).state_dict()
         assert {k: v.shape for k, v in conversion.state_dict.items()} == {k: v.shape for k, v in wanted.items()}
         unused = {f"module.{key}" for key in published["unused_params"]}
-        assert unused <= conversion.left_behind.keys()
-        assert conversion.left_behind.keys() | conversion.renamed.keys() == tensors.keys()
+        assert unused <= conversion.dropped.keys()
+        assert conversion.dropped.keys() | conversion.renamed.keys() == tensors.keys()
 
-        recognition = recognise(conversion)
+        recognition = recognize(conversion)
         assert recognition.problems == []
         found = {
             **recognition.arguments,

@@ -1,7 +1,5 @@
 """Every encoder with every decoder: what the two promise each other, without weights from anywhere."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Weights by name, from a server on this machine that answers as the Hugging Face hub does."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -71,7 +69,7 @@ def hub(weights: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.Mo
     hub.close()
 
 
-def test_downloads_once_shows_the_licence_and_loads(
+def test_downloads_once_shows_the_license_and_loads(
     hub: Hub, weights: dict[str, torch.Tensor], caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -113,6 +111,6 @@ def test_a_name_that_is_none(tmp_path: Path) -> None:
 
 
 def test_commercial_use_is_told_apart() -> None:
-    assert {name for name, weights in PRETRAINED.items() if "non-commercial" in weights.licence} == {
+    assert {name for name, weights in PRETRAINED.items() if "non-commercial" in weights.license} == {
         f"mit_b{i}" for i in range(6)
     }

@@ -1,7 +1,5 @@
 """Weights that other libraries wrote themselves give the same feature maps in ours."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.abc
 import importlib.machinery

@@ -1,7 +1,5 @@
 """SSFormer: sizes, channels, gradients, TorchScript, arguments."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

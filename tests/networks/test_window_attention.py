@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 
 from medseg.networks.encoders.simvit import WindowAttention

@@ -1,7 +1,5 @@
 """How far SSFormer is from the published networks; run as a program it writes the table of docs/benchmarks.md."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -16,7 +14,7 @@ from filling import filled
 
 from medseg.cli import main
 from medseg.networks import PUBLISHED_VARIANTS, SSFormer
-from medseg.networks.layers import resize
+from medseg.networks.layers.fusion import resize
 
 SIZES = ((352, 352), (256, 320))
 

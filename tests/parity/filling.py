@@ -1,7 +1,5 @@
 """The rule by which the published networks' weights were filled: a function of each key and shape alone."""
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """SSFormer gives the published networks' outputs when filled with the published networks' weights."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Label maps in the source's voxels equal MONAI's inversion of the probabilities, in a small part of its memory."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

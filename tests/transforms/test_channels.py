@@ -1,10 +1,8 @@
-from __future__ import annotations
-
 import pytest
 import torch
 from monai.data import MetaTensor
 
-from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColourd
+from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColord
 
 
 def test_mix_is_a_weighted_mean_with_meta_data():
@@ -37,12 +35,12 @@ def test_order_of_channels():
         ChannelOrderd("image", [1, 0, 2])({"image": image[:2]})
 
 
-def test_every_label_has_its_own_colour():
+def test_every_label_has_its_own_color():
     labels = torch.arange(100).view(1, 10, 10).float()
-    colours = ClusterColourd("pred")({"pred": labels})["pred"]
-    assert colours.shape == (3, 10, 10)
-    assert colours.min() >= 0
-    assert colours.max() <= 255
-    assert len({tuple(c) for c in colours.flatten(1).T.round().int().tolist()}) == 100
-    again = ClusterColourd("pred")({"pred": labels[:, :2]})["pred"]
-    assert torch.equal(again, colours[:, :2])
+    colors = ClusterColord("pred")({"pred": labels})["pred"]
+    assert colors.shape == (3, 10, 10)
+    assert colors.min() >= 0
+    assert colors.max() <= 255
+    assert len({tuple(c) for c in colors.flatten(1).T.round().int().tolist()}) == 100
+    again = ClusterColord("pred")({"pred": labels[:, :2]})["pred"]
+    assert torch.equal(again, colors[:, :2])

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -44,7 +42,7 @@ def test_lesion_joins_its_clusters_without_hair_frame_and_holes():
     assert is_lesion(lesion_mask(*dermoscopy()))
 
 
-def test_lesion_of_a_grey_image_and_of_several_candidates():
+def test_lesion_of_a_gray_image_and_of_several_candidates():
     labels, image = dermoscopy()
     labels[50:57, 5:14] = 2
     image[:, 50:57, 5:14] = 0.4

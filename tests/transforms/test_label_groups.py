@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
-from medseg.data import InputError
+from medseg.errors import InputError
 from medseg.transforms import LabelGroupsd
 
 

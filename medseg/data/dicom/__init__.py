@@ -1,7 +1,5 @@
 """DICOM series as volumes; `segmentation` writes label maps as DICOM SEG. Needs the extra `dicom` when called only."""
 
-from __future__ import annotations
-
 from medseg.data.dicom.reading import load_series
 from medseg.data.dicom.series import find_series, holds_dicom, is_series_path
 

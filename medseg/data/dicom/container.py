@@ -1,13 +1,11 @@
 """The files of a folder or of a zip, by one interface."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO
 
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["Container", "starts_as_dicom"]
 
@@ -28,7 +26,7 @@ class Container:
         self.path = path
         self._archive: zipfile.ZipFile | None = None
 
-    def __enter__(self) -> Container:
+    def __enter__(self) -> "Container":
         if self.path.is_file():
             try:
                 self._archive = zipfile.ZipFile(self.path)

@@ -1,7 +1,5 @@
 """Decoding a DICOM series into a volume."""
 
-from __future__ import annotations
-
 import warnings
 from itertools import groupby
 from operator import attrgetter
@@ -13,7 +11,7 @@ from monai.utils import optional_import
 from medseg.data.dicom.container import Container
 from medseg.data.dicom.series import Series, container_of, open_series
 from medseg.data.dicom.stack import Stack, stack_slices
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["load_series"]
 

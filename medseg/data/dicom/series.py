@@ -1,7 +1,5 @@
 """Finding the DICOM series of a folder, a tree of folders or a zip."""
 
-from __future__ import annotations
-
 import os
 import re
 import warnings
@@ -16,7 +14,7 @@ from monai.config import PathLike
 from monai.utils import optional_import
 
 from medseg.data.dicom.container import Container, starts_as_dicom
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["Header", "Series", "find_series", "holds_dicom", "is_series_path", "open_series", "require_dicom"]
 

@@ -1,7 +1,5 @@
 """From the headers of a series to a regular stack of slices, or one sentence that says why it is none."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple, NoReturn
 
@@ -9,7 +7,7 @@ import numpy as np
 from monai.utils import optional_import
 
 from medseg.data.dicom.series import Header, Series
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["Plane", "Stack", "stack_slices"]
 
@@ -34,7 +32,7 @@ _MACROS = {
 class Plane(NamedTuple):
     """One slice: a file, or a frame of a file.
 
-    ``position`` (of the centre of the first pixel) and ``spacing`` (between rows, between columns) are in mm,
+    ``position`` (of the center of the first pixel) and ``spacing`` (between rows, between columns) are in mm,
     ``orientation`` are the unit vectors along a row and along a column, all in DICOM's axes to the left, back and up.
     Stored values times ``slope`` plus ``intercept`` are Hounsfield units.
     """
@@ -96,7 +94,7 @@ def _check_headers(series: Series) -> None:
     if any("LOCALIZER" in (dataset.get("ImageType") or ()) for dataset in datasets):
         _refuse(series, "is a localizer (scout view), or contains one", "give the series of slices alone")
     if any(dataset.get("SamplesPerPixel", 1) != 1 for dataset in datasets):
-        _refuse(series, "holds colour pictures", "give the original series")
+        _refuse(series, "holds color pictures", "give the original series")
     if len(datasets) > 1 and any((dataset.get("NumberOfFrames") or 1) > 1 for dataset in datasets):
         _refuse(series, f"has {len(datasets)} files, some of many frames", "give one multi-frame file per folder")
     if len({dataset.get("FrameOfReferenceUID") for dataset in datasets}) > 1:

@@ -1,12 +1,10 @@
-"""Weight files: read them safely, rename published keys to ours, recognise the network, load them strictly."""
+"""Weight files: read them safely, rename published keys to ours, recognize the network, load them strictly."""
 
-from __future__ import annotations
-
-from .convert import Conversion, convert_state_dict
-from .hub import PRETRAINED, find_weights
-from .load import check_fit, load_pretrained, load_weights
-from .read import read_state_dict
-from .recognise import Recognition, convert_file, recognise
+from medseg.networks.checkpoints.convert import Conversion, convert_state_dict
+from medseg.networks.checkpoints.hub import PRETRAINED, find_weights
+from medseg.networks.checkpoints.load import check_fit, load_pretrained, load_weights
+from medseg.networks.checkpoints.read import read_state_dict
+from medseg.networks.checkpoints.recognize import Recognition, convert_file, recognize
 
 __all__ = [
     "PRETRAINED",
@@ -19,5 +17,5 @@ __all__ = [
     "load_pretrained",
     "load_weights",
     "read_state_dict",
-    "recognise",
+    "recognize",
 ]

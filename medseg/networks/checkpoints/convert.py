@@ -1,7 +1,5 @@
 """Rename a published `state_dict` key by key; every key is accounted for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,9 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from medseg.data.errors import InputError
-
-from .rules import ANY_FILE, RULE_SETS, RuleSet
+from medseg.errors import InputError
+from medseg.networks.checkpoints.rules import ANY_FILE, RULE_SETS, RuleSet
 
 __all__ = ["Conversion", "convert_state_dict"]
 
@@ -24,13 +21,13 @@ class Conversion:
         sources: the rule sets that spoke for the file; empty if none did.
         state_dict: our key -> tensor.
         renamed: source key -> our key.
-        left_behind: source key -> why it is not needed.
+        dropped: source key -> why it is not needed.
     """
 
     sources: list[RuleSet] = field(default_factory=list)
     state_dict: dict[str, Tensor] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-    left_behind: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
@@ -54,7 +51,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     for key, source in bare.items():
         reason = _reason_to_leave(key, (ANY_FILE, *rule_sets))
         if reason is not None:
-            conversion.left_behind[source] = reason
+            conversion.dropped[source] = reason
             continue
         for rules in rule_sets:
             key = _rename(key, rules)
@@ -75,12 +72,12 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
 def _speaks_for(rules: RuleSet, keys: Iterable[str]) -> bool:
     if rules.unless is not None and any(re.search(rules.unless, key) for key in keys):
         return False
-    return any(re.search(rules.telltale, key) for key in keys)
+    return any(re.search(rules.signature, key) for key in keys)
 
 
 def _reason_to_leave(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
     for rules in rule_sets:
-        for pattern, reason in rules.left_behind:
+        for pattern, reason in rules.dropped:
             if re.search(pattern, key):
                 return reason
     return None

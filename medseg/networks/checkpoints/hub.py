@@ -1,7 +1,5 @@
 """Pretrained encoders by name: downloaded on request from the Hugging Face hub, verified, cached."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re
@@ -15,7 +13,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import torch
 
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
 
@@ -24,17 +22,17 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Where a file of ImageNet weights is, and under which licence.
+    """Where a file of ImageNet weights is, and under which license.
 
     Attributes:
         repository: owner and name on the hub.
         file: name of the file there.
-        licence: in words for the user.
+        license: in words for the user.
     """
 
     repository: str
     file: str
-    licence: str
+    license: str
 
     @property
     def url(self) -> str:
@@ -62,7 +60,7 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 def find_weights(source: str | PathLike[str]) -> Path:
     """The file that `source` stands for: itself, or that of a name, downloaded unless it has been before.
 
-    The download is compared with the SHA-256 that the hub announces; the licence is logged as a warning.
+    The download is compared with the SHA-256 that the hub announces; the license is logged as a warning.
 
     Args:
         source: a path, or a key of `PRETRAINED`. A file of that name comes first.
@@ -78,7 +76,7 @@ def find_weights(source: str | PathLike[str]) -> Path:
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
         )
     weights = PRETRAINED[str(source)]
-    _logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.licence)
+    _logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
     if not weights.path.is_file():
         _download(str(source), weights)
     return weights.path

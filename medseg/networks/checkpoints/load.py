@@ -1,17 +1,14 @@
 """Load weights strictly: nothing missing, nothing left over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from os import PathLike
 
 from torch import Tensor, nn
 
-from medseg.data.errors import InputError
-
-from .convert import convert_state_dict
-from .hub import find_weights
-from .read import read_state_dict
+from medseg.errors import InputError
+from medseg.networks.checkpoints.convert import convert_state_dict
+from medseg.networks.checkpoints.hub import find_weights
+from medseg.networks.checkpoints.read import read_state_dict
 
 __all__ = ["check_fit", "compare", "load_pretrained", "load_weights"]
 

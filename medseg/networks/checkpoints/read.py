@@ -1,7 +1,5 @@
 """Read weight files without running code from them."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from os import PathLike
@@ -11,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medseg.data.errors import InputError
+from medseg.errors import InputError
 
 __all__ = ["read_state_dict"]
 

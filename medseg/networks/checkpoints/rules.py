@@ -1,11 +1,9 @@
 """How the keys of every kind of weight file become ours, as data.
 
-A `RuleSet` speaks for the files in which some key matches its telltale. The renames are ordered regular expressions,
+A `RuleSet` speaks for the files in which some key matches its signature. The renames are ordered regular expressions,
 each applied to the result of the one before; in a replacement `{\\1-1}` counts the number in group 1 down by one, and
 `@0`, `@1` mark the parts of one tensor of ours, to be concatenated along the first axis.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +21,10 @@ class RuleSet:
 
     Attributes:
         name: what a person calls it.
-        telltale: pattern that some key of such a file matches, after those of `ANY_FILE`.
+        signature: pattern that some key of such a file matches, after those of `ANY_FILE`.
         unless: pattern that no key of such a file matches.
         renames: pattern and replacement.
-        left_behind: pattern of source keys that no output of ours depends on, and why they are in the files.
+        dropped: pattern of source keys that no output of ours depends on, and why they are in the files.
         adjust: pattern of a name of ours, and what becomes of its tensor.
         published: whether the file is one of the SSFormer study, whose decoders need the options of
             `medseg.networks.variants.PUBLISHED_VARIANTS`.
@@ -34,10 +32,10 @@ class RuleSet:
     """
 
     name: str
-    telltale: str
+    signature: str
     unless: str | None = None
     renames: tuple[tuple[str, str], ...] = ()
-    left_behind: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
     adjust: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = ()
     published: bool = False
     decoder_options: Mapping[str, Any] = field(default_factory=dict)
@@ -66,16 +64,16 @@ _NEVER_CALLED = "built by this published decoder and never called"
 
 ANY_FILE = RuleSet(
     name="any",
-    telltale="",
+    signature="",
     renames=((r"^module\.", ""),),  # DataParallel
-    left_behind=((r"(^|\.)total_(ops|params)$", "counters that a profiler left in the published checkpoints"),),
+    dropped=((r"(^|\.)total_(ops|params)$", "counters that a profiler left in the published checkpoints"),),
 )
 
 RULE_SETS: tuple[RuleSet, ...] = (
-    RuleSet(name="medseg", telltale=r"^(encoder\.stages|decoder)\."),
+    RuleSet(name="medseg", signature=r"^(encoder\.stages|decoder)\."),
     RuleSet(
         name="encoder as published for SegFormer, PVT, SimViT and Shunted",
-        telltale=r"^(backbone\.)?patch_embed1\.",
+        signature=r"^(backbone\.)?patch_embed1\.",
         renames=(
             (r"^backbone\.", "encoder."),
             (r"^(patch_embed|pos_embed|block|norm)(?=\d)", r"encoder.\1"),
@@ -90,23 +88,23 @@ RULE_SETS: tuple[RuleSet, ...] = (
             (r"\.attn\.local_conv(\d)\.", r".attn.local.{\1-1}."),
             (r"\.attn\.local_conv\.", ".attn.local."),
         ),
-        left_behind=(_CLASSIFIER, _CLASS_TOKEN),
+        dropped=(_CLASSIFIER, _CLASS_TOKEN),
         adjust=((r"^encoder\.stages\.3\.patch_embed\.pos_embed$", _without_class_slot),),
     ),
     RuleSet(
         name="encoder as published for CvT",
-        telltale=r"^(backbone\.)?stage0\.",
+        signature=r"^(backbone\.)?stage0\.",
         renames=(
             (r"^(backbone\.)?stage(\d)\.", r"encoder.stages.\2."),
             (r"\.attn\.conv_proj_([qkv])\.conv\.", r".attn.conv_\1.0."),
             (r"\.attn\.conv_proj_([qkv])\.bn\.", r".attn.conv_\1.1."),
             (r"\.attn\.proj_([qkv])\.", r".attn.\1."),
         ),
-        left_behind=(_CLASSIFIER, _CLASS_TOKEN),
+        dropped=(_CLASSIFIER, _CLASS_TOKEN),
     ),
     RuleSet(
         name="encoder of Hugging Face's SegFormer",
-        telltale=r"^(segformer\.)?encoder\.patch_embeddings\.0\.",
+        signature=r"^(segformer\.)?encoder\.patch_embeddings\.0\.",
         renames=(
             (r"^segformer\.", ""),
             (r"^encoder\.patch_embeddings\.(\d)\.layer_norm\.", r"encoder.stages.\1.patch_embed.norm."),
@@ -123,11 +121,11 @@ RULE_SETS: tuple[RuleSet, ...] = (
             (r"\.mlp\.dense(\d)\.", r".mlp.fc\1."),
             _DWCONV,
         ),
-        left_behind=((r"^classifier\.", "the ImageNet classifier"),),
+        dropped=((r"^classifier\.", "the ImageNet classifier"),),
     ),
     RuleSet(
         name="encoder of Hugging Face's SegFormer as transformers 5 holds it in memory",
-        telltale=r"^(segformer\.)?stages\.0\.patch_embeddings\.",
+        signature=r"^(segformer\.)?stages\.0\.patch_embeddings\.",
         renames=(
             (r"^(segformer\.)?stages\.", "encoder.stages."),
             (r"^(encoder\.stages\.\d)\.layer_norm\.", r"\1.norm."),
@@ -143,12 +141,12 @@ RULE_SETS: tuple[RuleSet, ...] = (
             (r"\.attention\.sequence_reduction\.layer_norm\.", ".attn.norm."),
             _DWCONV,
         ),
-        left_behind=((r"^classifier\.", "the ImageNet classifier"),),
+        dropped=((r"^classifier\.", "the ImageNet classifier"),),
     ),
     RuleSet(
         name="decoder of Hugging Face's SegFormer",
         decoder_options={"align_corners": False},
-        telltale=r"^decode_head\.linear_(c|projections)\.0\.",
+        signature=r"^decode_head\.linear_(c|projections)\.0\.",
         renames=(
             (r"^decode_head\.linear_(c|projections)\.(\d)\.proj\.", r"decoder.embed.\2."),
             (r"^decode_head\.linear_fuse\.", "decoder.fuse.conv."),
@@ -158,62 +156,62 @@ RULE_SETS: tuple[RuleSet, ...] = (
     ),
     RuleSet(
         name="encoder of timm's PVT v2",
-        telltale=r"^patch_embed\.proj\.",
+        signature=r"^patch_embed\.proj\.",
         renames=(
             (r"^patch_embed\.", "encoder.stages.0.patch_embed."),
             # `stages_0` where timm gives feature maps
             (r"^stages[._](\d)\.downsample\.", r"encoder.stages.\1.patch_embed."),
             (r"^stages[._](\d)\.", r"encoder.stages.\1."),
         ),
-        left_behind=(_CLASSIFIER,),
+        dropped=(_CLASSIFIER,),
     ),
     RuleSet(
         name="published PLD decoder on four levels",
         published=True,
-        telltale=r"^decode_head\.linear_c4\.proj\.2\.",
+        signature=r"^decode_head\.linear_c4\.proj\.2\.",
         renames=(
             (r"^decode_head\.linear_fuse34\.", "decoder.fuse.0."),
             (r"^decode_head\.linear_fuse2\.", "decoder.fuse.1."),
             (r"^decode_head\.linear_fuse1\.", "decoder.fuse.2."),
             *_FUSE,
         ),
-        left_behind=((r"^decode_head\.linear_fuse\.", _NEVER_CALLED),),
+        dropped=((r"^decode_head\.linear_fuse\.", _NEVER_CALLED),),
         adjust=((r"^decoder\.fuse\.\d\.conv\.weight$", _twice_if_added),),
     ),
     RuleSet(
         name="published PLD decoder on three levels",
         published=True,
-        telltale=r"^decode_head\.linear_c1\.proj\.2\.",
+        signature=r"^decode_head\.linear_c1\.proj\.2\.",
         unless=r"^decode_head\.linear_c4\.",
         renames=(
             (r"^decode_head\.linear_fuse2\.", "decoder.fuse.0."),
             (r"^decode_head\.linear_fuse1\.", "decoder.fuse.1."),
             *_FUSE,
         ),
-        left_behind=((r"^decode_head\.linear_fuse(34)?\.", _NEVER_CALLED),),
+        dropped=((r"^decode_head\.linear_fuse(34)?\.", _NEVER_CALLED),),
     ),
     RuleSet(
         name="published SD or MLA decoder",
         published=True,
-        telltale=r"^decode_head\.linear_c1\.proj\.(weight|1\.running_mean)$",
+        signature=r"^decode_head\.linear_c1\.proj\.(weight|1\.running_mean)$",
         renames=((r"^decode_head\.linear_fuse\.", "decoder.fuse."), *_FUSE),
-        left_behind=((r"^decode_head\.linear_fuse(34|2|1)\.", _NEVER_CALLED),),
+        dropped=((r"^decode_head\.linear_fuse(34|2|1)\.", _NEVER_CALLED),),
     ),
     RuleSet(
         name="published PUP decoder",
         published=True,
-        telltale=r"^decode_head\.conv_0\.",
+        signature=r"^decode_head\.conv_0\.",
         renames=(
             (r"^decode_head\.conv_4\.", "decoder.pred."),
             (r"^decode_head\.conv_(\d)\.", r"decoder.convs.\1.0."),
             (r"^decode_head\.syncbn_fc_(\d)\.", r"decoder.convs.\1.1."),
         ),
-        left_behind=((r"^decode_head\.linear_pred\.", _NEVER_CALLED),),
+        dropped=((r"^decode_head\.linear_pred\.", _NEVER_CALLED),),
     ),
     RuleSet(
         name="published PPD decoder",
         published=True,
-        telltale=r"^CFM\.",
+        signature=r"^CFM\.",
         renames=(
             (r"^Translayer2_0\.", "decoder.embed.0."),
             (r"^Translayer(\d)_1\.", r"decoder.embed.{\1-1}."),

@@ -1,19 +1,16 @@
 """Decoders by name. A new one is a file here and a line in `DECODERS`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from medseg.data.errors import InputError
-
-from .align import AlignedDecoder
-from .decoder import Decoder
-from .mla import MultiLevelAggregationDecoder
-from .pld import ProgressiveLocalityDecoder
-from .ppd import PolypDecoder
-from .pup import ProgressiveUpsamplingDecoder
-from .simple import SimpleDecoder
+from medseg.errors import InputError
+from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.decoders.decoder import Decoder
+from medseg.networks.decoders.mla import MultiLevelAggregationDecoder
+from medseg.networks.decoders.pld import ProgressiveLocalityDecoder
+from medseg.networks.decoders.ppd import PolypDecoder
+from medseg.networks.decoders.pup import ProgressiveUpsamplingDecoder
+from medseg.networks.decoders.simple import SegformerMLPDecoder
 
 __all__ = [
     "DECODERS",
@@ -23,13 +20,13 @@ __all__ = [
     "PolypDecoder",
     "ProgressiveLocalityDecoder",
     "ProgressiveUpsamplingDecoder",
-    "SimpleDecoder",
+    "SegformerMLPDecoder",
     "build_decoder",
 ]
 
 DECODERS: dict[str, Callable[..., Decoder]] = {
     "pld": ProgressiveLocalityDecoder,
-    "simple": SimpleDecoder,
+    "simple": SegformerMLPDecoder,
     "mla": MultiLevelAggregationDecoder,
     "pup": ProgressiveUpsamplingDecoder,
     "ppd": PolypDecoder,
@@ -44,7 +41,7 @@ def build_decoder(
     dropout: float = 0.1,
     options: Mapping[str, Any] | None = None,
 ) -> Decoder:
-    """The decoder called `name`, randomly initialised.
+    """The decoder called `name`, randomly initialized.
 
     Args:
         name: a key of `DECODERS`.

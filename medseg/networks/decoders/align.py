@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from .decoder import Decoder
+from medseg.networks.decoders.decoder import Decoder
 
 __all__ = ["AlignedDecoder"]
 

@@ -4,14 +4,13 @@ Paper: Zheng et al., Rethinking Semantic Segmentation from a Sequence-to-Sequenc
 (SETR), CVPR 2021, https://arxiv.org/abs/2012.15840, section 3.3; in the form that the SSFormer study gives it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn
 
-from ..layers import ResizeConcat, ResizeConcatConv, conv_norm
-from .align import AlignedDecoder
+from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.fusion import ResizeConcat, ResizeConcatConv
 
 __all__ = ["MultiLevelAggregationDecoder"]
 

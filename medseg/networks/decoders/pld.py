@@ -4,15 +4,13 @@ Paper: Wang et al., Stepwise Feature Fusion: Local Guides Global, MICCAI 2022, h
 section 2.2: local emphasis (two 3 x 3 convolutions per level) and stepwise feature aggregation, coarse to fine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import ResizeConcatConv
-from .decoder import Decoder
+from medseg.networks.decoders.decoder import Decoder
+from medseg.networks.layers.fusion import ResizeConcatConv
 
 __all__ = ["ProgressiveLocalityDecoder"]
 

@@ -5,15 +5,14 @@ https://arxiv.org/abs/2108.06932, section 3: cascaded fusion (3.3), camouflage i
 aggregation (3.5).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import conv_norm, resize
-from .decoder import Decoder
+from medseg.networks.decoders.decoder import Decoder
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.fusion import resize
 
 __all__ = [
     "CascadedFusion",

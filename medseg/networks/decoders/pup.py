@@ -4,15 +4,14 @@ Paper: Zheng et al., Rethinking Semantic Segmentation from a Sequence-to-Sequenc
 (SETR), CVPR 2021, https://arxiv.org/abs/2012.15840, section 3.3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import conv_norm, resize
-from .decoder import Decoder
+from medseg.networks.decoders.decoder import Decoder
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.fusion import resize
 
 __all__ = ["ProgressiveUpsamplingDecoder"]
 

@@ -4,17 +4,16 @@ Paper: Xie et al., SegFormer: Simple and Efficient Design for Semantic Segmentat
 https://arxiv.org/abs/2105.15203, section 3.2, equation 4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import ResizeConcatConv, to_map, to_tokens
-from .align import AlignedDecoder
+from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.layers.fusion import ResizeConcatConv
+from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["PixelLinear", "SimpleDecoder"]
+__all__ = ["PixelLinear", "SegformerMLPDecoder"]
 
 
 class PixelLinear(nn.Linear):
@@ -25,7 +24,7 @@ class PixelLinear(nn.Linear):
         return to_map(nn.functional.linear(to_tokens(x), self.weight, self.bias), height, width)
 
 
-class SimpleDecoder(AlignedDecoder):
+class SegformerMLPDecoder(AlignedDecoder):
     """A linear layer on each level, all levels at the finest size, one 1 x 1 convolution over all, prediction.
 
     Args:

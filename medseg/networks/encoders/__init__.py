@@ -1,18 +1,15 @@
 """Pyramid encoders by name. A new one is a file here and a line in `ENCODERS`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 
-from medseg.data.errors import InputError
-
-from .cvt import ConvolutionalVisionTransformer
-from .mit import MixTransformer
-from .pvt import PyramidVisionTransformer
-from .pyramid import PyramidEncoder
-from .shunted import ShuntedTransformer
-from .simvit import SimVisionTransformer
+from medseg.errors import InputError
+from medseg.networks.encoders.cvt import ConvolutionalVisionTransformer
+from medseg.networks.encoders.mit import MixTransformer
+from medseg.networks.encoders.pvt import PyramidVisionTransformer
+from medseg.networks.encoders.pyramid import PyramidEncoder
+from medseg.networks.encoders.shunted import ShuntedTransformer
+from medseg.networks.encoders.simvit import SimVisionTransformer
 
 __all__ = [
     "ENCODERS",
@@ -56,7 +53,7 @@ ENCODERS: dict[str, Callable[..., PyramidEncoder]] = {
 
 
 def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = None) -> PyramidEncoder:
-    """The encoder called `name`, randomly initialised.
+    """The encoder called `name`, randomly initialized.
 
     Args:
         name: a key of `ENCODERS`.

@@ -4,15 +4,17 @@ Paper: Wu et al., CvT: Introducing Convolutions to Vision Transformers, ICCV 202
 sections 3.1 and 3.2 and table 2. Written from the paper, without the class token; the published weights are under MIT.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import FeedForward, OverlapPatchEmbed, attend, check_heads, conv_norm, to_map, to_tokens
-from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.layers.attention import attend, check_heads
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.feed_forward import FeedForward
+from medseg.networks.layers.patch_embed import OverlapPatchEmbed
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["ConvolutionalAttention", "ConvolutionalVisionTransformer"]
 

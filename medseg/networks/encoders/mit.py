@@ -6,14 +6,14 @@ Transformer, CVMJ 2022, https://arxiv.org/abs/2106.13797, table 1. Written from 
 NVIDIA published for MiT are for non-commercial use, those of PVT v2 are under Apache-2.0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn
 
-from ..layers import MixFeedForward, OverlapPatchEmbed, SpatialReductionAttention
-from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.layers.attention import SpatialReductionAttention
+from medseg.networks.layers.feed_forward import MixFeedForward
+from medseg.networks.layers.patch_embed import OverlapPatchEmbed
 
 __all__ = ["MixTransformer"]
 

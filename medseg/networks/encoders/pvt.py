@@ -5,16 +5,18 @@ ICCV 2021, https://arxiv.org/abs/2102.12122, section 3 and table 1. Written from
 under Apache-2.0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from monai.networks.layers import trunc_normal_
 from torch import nn
 
-from ..layers import FeedForward, PatchEmbed, SpatialReductionAttention, resize, to_map, to_tokens
-from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.layers.attention import SpatialReductionAttention
+from medseg.networks.layers.feed_forward import FeedForward
+from medseg.networks.layers.fusion import resize
+from medseg.networks.layers.patch_embed import PatchEmbed
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["PositionedPatchEmbed", "PyramidVisionTransformer"]
 

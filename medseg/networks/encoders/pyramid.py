@@ -1,7 +1,5 @@
 """What all encoder families share: blocks, stages and the pyramid that collects one map per stage."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -9,7 +7,7 @@ import torch
 from monai.networks.layers import DropPath, trunc_normal_
 from torch import nn
 
-from ..layers import to_map
+from medseg.networks.layers.tokens import to_map
 
 __all__ = ["STRIDES", "Block", "PyramidEncoder", "Stage", "drop_path_rates", "init_transformer_weights"]
 
@@ -109,7 +107,7 @@ def drop_path_rates(drop_path: float, depths: Sequence[int]) -> list[list[float]
 
 
 def init_transformer_weights(module: nn.Module) -> None:
-    """Published initialisation inside blocks: linear layers truncated normal (0.02), convolutions by fan-out."""
+    """Published initialization inside blocks: linear layers truncated normal (0.02), convolutions by fan-out."""
     if isinstance(module, nn.Linear):
         trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

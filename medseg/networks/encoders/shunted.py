@@ -4,15 +4,17 @@ Paper: Ren et al., Shunted Self-Attention via Multi-Scale Token Aggregation, CVP
 https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..layers import MixFeedForward, OverlapPatchEmbed, PatchEmbed, attend, check_heads, conv_norm, to_map, to_tokens
-from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.layers.attention import attend, check_heads
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.feed_forward import MixFeedForward
+from medseg.networks.layers.patch_embed import OverlapPatchEmbed, PatchEmbed
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["ConvStem", "LocalAttention", "ShuntedAttention", "ShuntedTransformer"]
 

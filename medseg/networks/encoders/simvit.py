@@ -1,10 +1,8 @@
-"""SimViT, a pyramid transformer whose tokens attend to their 3 x 3 neighbours.
+"""SimViT, a pyramid transformer whose tokens attend to their 3 x 3 neighbors.
 
 Paper: Li et al., SimViT: Exploring a Simple Vision Transformer with Sliding Windows, ICME 2022,
 https://arxiv.org/abs/2112.13085, section 3. Written from the paper.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -12,8 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..layers import MixFeedForward, PatchEmbed, SpatialReductionAttention, check_heads, to_map, to_tokens
-from .pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.layers.attention import SpatialReductionAttention, check_heads
+from medseg.networks.layers.feed_forward import MixFeedForward
+from medseg.networks.layers.patch_embed import PatchEmbed
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["SimVisionTransformer", "WindowAttention"]
 
@@ -46,7 +47,7 @@ class WindowAttention(nn.Module):
         k, v = F.pad(to_map(self.kv(x), height, width), [1, 1, 1, 1]).chunk(2, dim=1)
         k = k.unflatten(1, (self.num_heads, -1))
         v = v.unflatten(1, (self.num_heads, -1))  # [B, heads, C / heads, height + 2, width + 2]
-        # one shifted view per neighbour: nine copies of keys and values would not fit where the maps are large
+        # one shifted view per neighbor: nine copies of keys and values would not fit where the maps are large
         scores: list[torch.Tensor] = []
         for i in range(9):
             dy, dx = i // 3, i % 3

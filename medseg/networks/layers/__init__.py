@@ -1,13 +1,11 @@
 """Building blocks that the encoders and decoders share; each stands here once."""
 
-from __future__ import annotations
-
-from .attention import SpatialReductionAttention, attend, check_heads
-from .conv import conv_norm
-from .feed_forward import FeedForward, MixFeedForward
-from .fusion import ResizeConcat, ResizeConcatConv, resize
-from .patch_embed import OverlapPatchEmbed, PatchEmbed
-from .tokens import to_map, to_tokens
+from medseg.networks.layers.attention import SpatialReductionAttention, attend, check_heads
+from medseg.networks.layers.conv import conv_norm
+from medseg.networks.layers.feed_forward import FeedForward, MixFeedForward
+from medseg.networks.layers.fusion import ResizeConcat, ResizeConcatConv, resize
+from medseg.networks.layers.patch_embed import OverlapPatchEmbed, PatchEmbed
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = [
     "FeedForward",

@@ -1,10 +1,8 @@
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .tokens import to_map, to_tokens
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["SpatialReductionAttention", "attend", "check_heads"]
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from torch import nn
 
 __all__ = ["conv_norm"]

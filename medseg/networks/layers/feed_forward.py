@@ -1,9 +1,7 @@
-from __future__ import annotations
-
 import torch
 from torch import nn
 
-from .tokens import to_map, to_tokens
+from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["FeedForward", "MixFeedForward"]
 

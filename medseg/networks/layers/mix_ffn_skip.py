@@ -1,7 +1,5 @@
 """Mix-FFN with a skip around its depth-wise convolution (MISSFormer, MS-Former)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -114,7 +112,7 @@ def _accumulate(
 
 
 def _hidden_tile(x: Tensor, rows: slice, halo: slice, eps: float, *inner: Tensor) -> Tensor:
-    """What ``fc2`` sees of some rows, from these rows and their neighbours ``[h, W, C]``."""
+    """What ``fc2`` sees of some rows, from these rows and their neighbors ``[h, W, C]``."""
     w1, b1, w_conv, b_conv, gain, bias = inner
     hidden = F.linear(x.unsqueeze(0), w1, b1)
     # the convolution pads the halo rows too; what it makes of them is cut off here

@@ -1,9 +1,7 @@
-from __future__ import annotations
-
 import torch
 from torch import nn
 
-from .tokens import to_tokens
+from medseg.networks.layers.tokens import to_tokens
 
 __all__ = ["PatchEmbed"]
 
@@ -17,7 +15,7 @@ class PatchEmbed(nn.Module):
         in_channels: channels of the incoming map.
         out_channels: channels of the tokens.
         kernel_size: side of a patch in pixels of the incoming map.
-        stride: distance of neighbouring patches in pixels of the incoming map.
+        stride: distance of neighboring patches in pixels of the incoming map.
         padding: zero padding on each side in pixels.
     """
 
@@ -40,7 +38,7 @@ class OverlapPatchEmbed(PatchEmbed):
     Args:
         in_channels: channels of the incoming map.
         out_channels: channels of the tokens.
-        stride: distance of neighbouring patches in pixels of the incoming map.
+        stride: distance of neighboring patches in pixels of the incoming map.
         padding: zero padding on each side in pixels; `None` for `stride - 1`, which covers the border.
     """
 

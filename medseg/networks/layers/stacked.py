@@ -6,8 +6,6 @@ Called through :func:`torch.func.functional_call` with parameters that carry one
 for both.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +42,7 @@ class LayerNorm(nn.LayerNorm):
 class BatchNorm(nn.BatchNorm2d):
     """:class:`torch.nn.BatchNorm2d` for channels in the last axis.
 
-    With stacked weights (``[B, C]``) every image is normalised by its own mean and variance, as if it were
+    With stacked weights (``[B, C]``) every image is normalized by its own mean and variance, as if it were
     alone; running statistics are then neither read in training mode nor updated.
     """
 
@@ -71,7 +69,7 @@ class OverlapPatchEmbedding(nn.Module):
     Args:
         in_channels: channels of the image.
         embed_dim: channels of a token.
-        stride: distance of neighbouring patches in pixels.
+        stride: distance of neighboring patches in pixels.
     """
 
     def __init__(self, in_channels: int, embed_dim: int, stride: int) -> None:

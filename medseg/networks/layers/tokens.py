@@ -1,7 +1,5 @@
 """A map `[B, C, H, W]` and the token sequence `[B, H * W, C]` are two views of the same memory."""
 
-from __future__ import annotations
-
 import torch
 
 __all__ = ["to_map", "to_tokens"]

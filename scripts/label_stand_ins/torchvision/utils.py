@@ -1,7 +1,5 @@
 """The two names that MONAI Label imports."""
 
-from __future__ import annotations
-
 from typing import NoReturn
 
 

@@ -1,0 +1,173 @@
+"""`python -m medseg run`: a bundle's inference config on a user's files."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medseg.cli.values import add_set_option, parse_values
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser, ConfigWorkflow
+
+__all__ = ["add_run", "choose_configs", "find_bundle"]
+
+
+def add_run(commands: Any) -> None:
+    """Add the command to the subparsers of the program."""
+    parser = commands.add_parser("run", help="segment a picture, a volume or a folder of them with a bundle")
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or its name")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="picture, volume, or a folder of them")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for the results; made when missing")
+    parser.add_argument("--overwrite", action="store_true", help="do every case again, also those that are done")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not models/model.pt of the bundle")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda or cuda:1, say; the GPU if there is one")
+    add_set_option(parser, "another value of the bundle's inference config")
+    parser.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> None:
+    from monai.bundle import ConfigWorkflow
+
+    from medseg.bundle.user_errors import user_error
+
+    bundle = find_bundle(given.bundle)
+    files = choose_configs(bundle, given.input)
+    values = _values(given, bundle, files)
+    try:
+        with _plain_logging():
+            workflow = ConfigWorkflow(
+                config_file=files,
+                meta_file=str(bundle / "configs" / "metadata.json"),
+                logging_file=False,  # the bundle's own logs every step with its time
+                workflow_type="infer",
+                **values,
+            )
+            workflow.initialize()
+            _run_to_the_end(workflow)
+            workflow.finalize()
+    except RuntimeError as error:
+        cause = user_error(error)
+        if cause is None:
+            raise
+        raise cause from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
+    sys.stdout.write(f"results: {given.output}\n")
+
+
+def _run_to_the_end(workflow: "ConfigWorkflow") -> None:
+    try:
+        workflow.run()
+    except Exception:
+        sys.stderr.write("\n")  # the line of the progress bar is open
+        raise
+
+
+def find_bundle(name: str) -> Path:
+    """The folder of a bundle.
+
+    Args:
+        name: the folder itself, or the bundle's name, looked up in `./bundles`, in the folder that the environment
+            variable `MEDSEG_BUNDLES` names, and in `bundles` beside the package, where a checkout has it.
+
+    Raises:
+        InputError: there is none.
+    """
+    import medseg
+    from medseg.errors import InputError
+
+    shelves = [Path("bundles"), Path(medseg.__file__).parents[1] / "bundles"]
+    if os.environ.get("MEDSEG_BUNDLES"):
+        shelves.insert(1, Path(os.environ["MEDSEG_BUNDLES"]))
+    for folder in (Path(name), *(shelf / name for shelf in shelves)):
+        if (folder / "configs" / "inference.yaml").is_file():
+            return folder
+    known = {path.parents[1].name for shelf in shelves for path in shelf.glob("*/configs/inference.yaml")}
+    if Path(name).is_file():
+        raise InputError(f"'{name}' is a file: unzip the bundle and give its folder.")
+    raise InputError(
+        f"There is no bundle '{name}' with a configs/inference.yaml: give its folder"
+        + (f", or one of {', '.join(sorted(known))}." if known else ", or set MEDSEG_BUNDLES to the folder of bundles.")
+    )
+
+
+def choose_configs(bundle: Path, source: Path) -> list[str]:
+    """The config files of a bundle that take a kind of input.
+
+    `inference.yaml` says in `input_kind` what it takes; a bundle that takes another kind too has an override file,
+    as `inference_volumes.yaml`, with another `input_kind`.
+
+    Args:
+        bundle: folder of the bundle.
+        source: the user's file or folder.
+
+    Raises:
+        InputError: the bundle takes both kinds, and both are there.
+    """
+    from monai.bundle import ConfigParser
+
+    from medseg.data.input_types import detect_input_type
+    from medseg.errors import InputError
+
+    base = bundle / "configs" / "inference.yaml"
+    kinds = {ConfigParser.load_config_file(base).get("input_kind"): [str(base)]}
+    for path in sorted(base.parent.glob("inference_*.yaml")):
+        kinds.setdefault(ConfigParser.load_config_file(path).get("input_kind"), [str(base), str(path)])
+    certain = detect_input_type(source, certain=True) & kinds.keys()
+    if len(certain) > 1:
+        raise InputError(f"The input '{source}' holds {' and '.join(sorted(certain))}: give a folder of one kind.")
+    possible = certain or (detect_input_type(source) & kinds.keys())
+    return kinds[possible.pop()] if possible else [str(base)]
+
+
+def _values(given: argparse.Namespace, bundle: Path, files: list[str]) -> dict[str, Any]:
+    """What the command line says, as ids of the config."""
+    from monai.bundle import ConfigParser
+
+    from medseg.bundle.overrides import check_override
+
+    config = ConfigParser(ConfigParser.load_config_files(files))
+    values: dict[str, Any] = parse_values(given.set)
+    for name in values:
+        check_override(name, config, option="--set ")
+    values |= {"bundle_root": str(bundle), "dataset_dir": str(given.input), "output_dir": str(given.output)}
+    values["overwrite"] = given.overwrite
+    if given.device is not None:
+        values["device"] = given.device
+    if given.weights is not None:
+        values |= _weights(given.weights, config)
+    return values
+
+
+def _weights(path: Path, config: "ConfigParser") -> dict[str, Any]:
+    """A network that is fitted to each case uses weights only when it is told to."""
+    return {"checkpoint": str(path), **({"warm_start": True} if "warm_start" in config else {})}
+
+
+@contextmanager
+def _plain_logging() -> Iterator[None]:
+    """How many cases are done already goes to the standard error without times; of the rest, only warnings."""
+    import logging
+    import warnings
+
+    levels = {
+        "medseg.data": logging.INFO,
+        "monai.bundle.workflows": logging.ERROR,  # warns that no logging file is used
+        "ignite": logging.CRITICAL,  # logs errors that are raised anyway
+        "monai.data.nvimgcodec_pydicom_plugin": logging.ERROR,  # a decoder for GPUs that MONAI looks for at each image
+    }
+    before = {name: logging.getLogger(name).level for name in levels}
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

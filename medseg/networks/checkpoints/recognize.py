@@ -1,0 +1,151 @@
+"""Tell from names and shapes alone which network a file of weights is of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medseg.errors import InputError
+from medseg.networks.checkpoints.convert import Conversion, convert_state_dict
+from medseg.networks.checkpoints.load import compare
+from medseg.networks.checkpoints.read import read_state_dict
+from medseg.networks.decoders import build_decoder
+from medseg.networks.encoders import ENCODERS, build_encoder
+from medseg.networks.variants import published_decoder_options
+
+__all__ = ["Recognition", "convert_file", "recognize"]
+
+# under our names: a key that only this decoder has, and the one whose first axis is the decoder's width
+_DECODER_KEYS = {
+    "ppd": (r"^decoder\.fusion\.", "decoder.embed.0.0.weight"),
+    "pup": (r"^decoder\.convs\.", "decoder.convs.0.0.weight"),
+    "mla": (r"^decoder\.embed\.0\.1\.running_mean$", "decoder.embed.0.0.weight"),
+    "simple": (r"^decoder\.embed\.0\.weight$", "decoder.embed.0.weight"),
+    "pld": (r"^decoder\.embed\.0\.2\.weight$", "decoder.embed.0.0.weight"),
+}
+
+
+@dataclass
+class Recognition:
+    """The network that weights fit best.
+
+    Attributes:
+        arguments: of `SSFormer`; without `decoder` for an encoder alone.
+        problems: what keeps the weights from being loaded into it, in a few words each; empty if nothing does.
+    """
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
+    """Read a weight file of any known kind and bring it under our names.
+
+    Args:
+        path: the file.
+        encoder_only: leave a decoder behind.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: if the file cannot be read, or holds no encoder that we know.
+    """
+    conversion = convert_state_dict(read_state_dict(path))
+    if encoder_only:
+        dropped = {key for key in conversion.state_dict if key.startswith("decoder.")}
+        conversion.state_dict = {k: v for k, v in conversion.state_dict.items() if k not in dropped}
+        left = {key: "only the encoder was asked for" for key, name in conversion.renamed.items() if name in dropped}
+        conversion.dropped.update(left)
+        conversion.renamed = {key: name for key, name in conversion.renamed.items() if key not in left}
+    try:
+        return conversion, recognize(conversion)
+    except InputError as error:
+        raise InputError(f"'{path}' {error}") from error
+
+
+def recognize(conversion: Conversion) -> Recognition:
+    """The encoder and decoder that the converted weights fit best.
+
+    MiT-b5 and PVT v2 b5 are one network, which is called `mit_b5`.
+
+    Raises:
+        InputError: if there is no encoder that we know among them.
+    """
+    weights = conversion.state_dict
+    first = [key for key in weights if re.search(r"^encoder\.stages\.0\.patch_embed\.proj\.(0\.)?weight$", key)]
+    if not conversion.sources or not first or weights[first[0]].ndim != 4:
+        keys = ", ".join(list(conversion.renamed)[:3]) or "none that matter"
+        raise InputError(f"holds no encoder that medseg knows, see `medseg.networks.ENCODERS`; its first keys: {keys}.")
+    in_channels = weights[first[0]].shape[1]
+    match_ratio: dict[str, float] = {}
+    for encoder in ENCODERS:
+        match_ratio[encoder] = _match_ratio(_encoder_weights(encoder, in_channels), weights)
+        if match_ratio[encoder] == 1:
+            break
+    encoder = max(match_ratio, key=match_ratio.__getitem__)
+    wanted = dict(_encoder_weights(encoder, in_channels))
+    if match_ratio[encoder] < 0.5:
+        raise InputError(f"holds an encoder that medseg does not know; the nearest is {encoder}.")
+    arguments: dict[str, Any] = {"encoder": encoder, "in_channels": in_channels}
+    if any(key.startswith("decoder.") for key in weights):
+        arguments.update(_decoder_arguments(conversion, encoder))
+        wanted.update(_decoder_weights(arguments))
+    return Recognition(arguments, compare(wanted, weights))
+
+
+def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
+    weights = conversion.state_dict
+    decoder = next((name for name, keys in _DECODER_KEYS.items() if _has(weights, *keys)), None)
+    if decoder is None:
+        raise InputError("holds a decoder that medseg does not know, see `medseg.networks.DECODERS`.")
+    widest = _DECODER_KEYS[decoder][1]
+    options: dict[str, Any] = {}
+    for source in conversion.sources:
+        options.update(published_decoder_options(encoder, decoder) if source.published else source.decoder_options)
+    if decoder == "mla":
+        options["fuse"] = "decoder.fuse.conv.weight" in weights
+    heads = [key for key in weights if re.search(r"^decoder\.pred\w*\.weight$", key)]
+    return {
+        "decoder": decoder,
+        "out_channels": weights[heads[0]].shape[0] if heads else 1,
+        "decoder_channels": weights[widest].shape[0],
+        "decoder_options": options,
+    }
+
+
+def _has(weights: Mapping[str, Tensor], signature: str, widest: str) -> bool:
+    return widest in weights and any(re.search(signature, key) for key in weights)
+
+
+@cache
+def _encoder_weights(name: str, in_channels: int) -> Mapping[str, Tensor]:
+    """Names and shapes of an encoder's weights, without memory for them."""
+    with torch.device("meta"):
+        return _below("encoder", build_encoder(name, in_channels))
+
+
+def _decoder_weights(arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        levels = build_encoder(arguments["encoder"]).out_channels
+        decoder = build_decoder(
+            arguments["decoder"],
+            levels,
+            arguments["out_channels"],
+            arguments["decoder_channels"],
+            options=arguments["decoder_options"],
+        )
+    return _below("decoder", decoder)
+
+
+def _below(name: str, module: nn.Module) -> dict[str, Tensor]:
+    return {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+
+
+def _match_ratio(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> float:
+    """Weights of the same name and shape in both, over all names of the encoder in either."""
+    names = {key for key in given if key.startswith("encoder.")} | wanted.keys()
+    return sum(key in given and key in wanted and given[key].shape == wanted[key].shape for key in names) / len(names)

@@ -1,7 +1,0 @@
-"""One self-contained HTML page about a results folder: `python -m medseg report OUTPUT_DIR`."""
-
-from __future__ import annotations
-
-from medseg.report.write import write_report, write_report_if
-
-__all__ = ["write_report", "write_report_if"]

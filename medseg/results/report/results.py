@@ -1,0 +1,237 @@
+"""What a results folder holds, read for its report. Nothing here writes a file."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from medseg.data.volumes import VOLUME_SUFFIXES
+from medseg.errors import InputError
+from medseg.files import case_name
+from medseg.handlers.case_pictures import picture_file
+from medseg.results.tables import RECORD_SCHEMA, RECORDS
+
+__all__ = ["Results", "Score", "finite", "measurements", "read_results", "worst_first"]
+
+_NOT_METRICS = ("set", "image", "images")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One image of an evaluation, a line of `images.csv`.
+
+    Attributes:
+        set_name: its test set.
+        case: its name.
+        values: metric -> value, None where there is none.
+        overall: mean of the Dice values that are there, None if there is none.
+        picture: its PNG, None if there is none.
+    """
+
+    set_name: str
+    case: str
+    values: dict[str, float | None]
+    overall: float | None
+    picture: Path | None
+
+
+@dataclass
+class Results:
+    """The contents of a results folder.
+
+    Attributes:
+        folder: the folder.
+        records: of the inferred cases, by name.
+        scores: of the evaluated images, in their order.
+        metrics: the columns of `images.csv`.
+        dice: those of them that are Dice values of delivered masks.
+        sets: header and lines of `table.csv`, empty without one.
+        problems: (case, what is wrong with it).
+        pictures: case -> its PNG, for cases of inference and pictures that belong to no known case.
+        sheet: the contact sheet, where there are no pictures of single cases.
+        volumes: whether there are volumes among the cases.
+        date: when the last result was written, UTC.
+    """
+
+    folder: Path
+    records: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    dice: list[str] = field(default_factory=list)
+    sets: list[list[str]] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    pictures: dict[str, Path] = field(default_factory=dict)
+    sheet: Path | None = None
+    volumes: bool = False
+    date: datetime | None = None
+
+
+def read_results(folder: Path) -> Results:
+    """Read the results of an inference run, of an evaluation, or of both.
+
+    Args:
+        folder: the `output_dir` of the run. A record that cannot be read becomes one of the problems.
+
+    Raises:
+        InputError: the folder is missing, or holds nothing of either.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder '{folder}': give the output_dir of an inference or evaluation run.")
+    results = Results(folder)
+    _read_records(results)
+    _read_scores(results)
+    _read_pictures(results)
+    _read_problems(results)
+    if not (results.records or results.scores or results.problems or results.pictures or results.sheet):
+        raise InputError(
+            f"'{folder}' holds no results (neither records/ nor measurements.json, images.csv or pictures/): "
+            "give the output_dir of an inference or evaluation run."
+        )
+    results.date = _date(results)
+    return results
+
+
+def finite(value: Any) -> float | None:
+    """A number, also one given as text; None for anything else, NaN and infinity."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def measurements(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The measurements of a record, one per label."""
+    return [measured for measured in record["measurements"] if isinstance(measured, Mapping)]
+
+
+def worst_first(scores: Sequence[Score]) -> list[Score]:
+    """In the order of the overall Dice, those without one last."""
+    return sorted(scores, key=lambda score: (score.overall is None, score.overall or 0.0))
+
+
+def _read_records(results: Results) -> None:
+    found: dict[str, Mapping[str, Any]] = {}
+    together = results.folder / "measurements.json"
+    if together.is_file():
+        contents = _json(together)
+        listed = contents.get("records") if isinstance(contents, Mapping) else None
+        if not isinstance(listed, list):
+            results.problems.append((together.name, "holds no list of records: run the inference again."))
+        for number, record in enumerate(listed or []):
+            _take(results, found, record, f"{together.name}, record {number + 1}")
+    for path in sorted((results.folder / RECORDS).glob("*.json")):
+        _take(results, found, _json(path), f"{RECORDS}/{path.name}")  # newer than what was gathered from them
+    results.records = [dict(found[case]) for case in sorted(found)]
+    results.volumes |= any(len(record.get("shape") or []) == 3 for record in results.records)
+
+
+def _take(results: Results, found: dict[str, Mapping[str, Any]], record: Any, source: str) -> None:
+    if not isinstance(record, Mapping) or not isinstance(record.get("case"), str):
+        results.problems.append((source, "is not a readable record: delete it and run that case again."))
+    elif not isinstance(record.get("provenance"), Mapping) or not isinstance(record.get("measurements"), list):
+        results.problems.append((source, "has no provenance or no measurements: delete it and run that case again."))
+    elif record.get("schema") != RECORD_SCHEMA:
+        results.problems.append(
+            (source, f"has the schema {record.get('schema')!r}, this version of medseg reads {RECORD_SCHEMA!r}.")
+        )
+    else:
+        found[record["case"]] = record
+
+
+def _json(path: Path) -> Any:
+    """The contents of a file, None if it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+
+
+def _read_scores(results: Results) -> None:
+    table, images = results.folder / "table.csv", results.folder / "images.csv"
+    if table.is_file():
+        results.sets = _csv(table)
+    lines = _csv(images) if images.is_file() else []
+    if not lines:
+        return
+    header = lines[0]
+    if not {"set", "image"} <= set(header):
+        raise InputError(f"'{images}' has no columns set and image: it is not the table of a medseg evaluation.")
+    results.metrics = [name for name in header if name not in _NOT_METRICS]
+    results.dice = _dice_columns(results.metrics)
+    for line in lines[1:]:
+        row = dict(zip(header, line, strict=False))
+        values = {name: finite(row.get(name)) for name in results.metrics}
+        known = [value for name in results.dice if (value := values[name]) is not None]
+        results.volumes |= row["image"].lower().endswith(VOLUME_SUFFIXES)
+        folder = results.folder / "pictures"
+        places = [picture_file(folder, row["image"], row["set"]), picture_file(folder, row["image"])]
+        results.scores.append(
+            Score(
+                set_name=row["set"],
+                case=case_name(row["image"]),
+                values=values,
+                overall=fmean(known) if known else None,
+                picture=next((place for place in places if place.is_file()), None),
+            )
+        )
+
+
+def _dice_columns(metrics: Sequence[str]) -> list[str]:
+    """Dice, Dice@0.5, Dice_left ...: not the surface Dice, nor that over 256 thresholds, nor the oracle's."""
+    return [name for name in metrics if re.match(r"Dice($|[^A-Za-z])", name)]
+
+
+def _csv(path: Path) -> list[list[str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [line for line in csv.reader(file) if line]
+
+
+def _read_pictures(results: Results) -> None:
+    folder = results.folder / "pictures"
+    cases = {record["case"] for record in results.records}
+    scored = {score.picture for score in results.scores}
+    for path in sorted(folder.glob("*.png")):
+        if path.stem in cases:
+            results.pictures[path.stem] = path
+        elif path in scored or path.name.startswith(".") or path.stem == "overlays":
+            continue
+        elif not path.stem.endswith("_clusters"):  # what MS-Former shows of its steps
+            results.pictures[path.stem] = path
+    sheet = folder / "overlays.png"
+    if sheet.is_file() and not results.pictures and not any(scored):
+        results.sheet = sheet
+
+
+def _read_problems(results: Results) -> None:
+    path = results.folder / "problems.json"
+    if not path.is_file():
+        return
+    listed = _json(path)
+    if not isinstance(listed, list):
+        raise InputError(f"'{path}' is not a list of problems: delete it, or run the inference again.")
+    for entry in listed:
+        if isinstance(entry, Mapping):
+            results.problems.append((str(entry.get("case", "")), str(entry.get("problem", ""))))
+        else:
+            results.problems.append(("", str(entry)))
+
+
+def _date(results: Results) -> datetime | None:
+    """The end of the last case, or the time of the evaluation's table."""
+    finished = [str(record["provenance"].get("finished") or "") for record in results.records]
+    for text in sorted(filter(None, finished), reverse=True):
+        try:
+            date = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            continue
+        # a time without a zone is UTC by the records' schema
+        return date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date.astimezone(timezone.utc)
+    images = results.folder / "images.csv"
+    return datetime.fromtimestamp(images.stat().st_mtime, timezone.utc) if images.is_file() else None

@@ -1,0 +1,119 @@
+"""The tables of an output folder, made of the records of its cases."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError
+from medseg.files import atomic_write
+
+__all__ = ["RECORDS", "RECORD_SCHEMA", "read_records", "write_measurement_tables"]
+
+RECORDS = "records"
+"""Folder of the records in an output folder."""
+RECORD_SCHEMA = "medseg-record-1"
+"""What a record calls its format."""
+_MEASUREMENTS_SCHEMA = "medseg-measurements-1"
+
+_SIZES = (
+    *("voxels", "volume_ml", "area_mm2", "area_pixels", "surface_mm2", "largest_diameter_mm"),
+    *("largest_diameter_pixels", "components", "mean_intensity", "intensity_unit", "slice_axis"),
+)
+_ORIGIN = (
+    *("bundle", "bundle_version", "medseg_version", "monai_version", "torch_version", "weights"),
+    *("weights_sha256", "command", "seed", "device", "finished"),
+)
+
+
+def write_measurement_tables(output_dir: str | Path) -> list[dict[str, Any]]:
+    """Make measurements.csv, measurements.json and slice_areas.csv of all records in `output_dir/records`.
+
+    Each file appears whole or not at all. `measurements.csv` has a line per case and label, `slice_areas.csv` one per
+    case, label and slice in which the label occurs; it is written when there are volumes. `provenance` in
+    `measurements.json` is that of the record finished last; every record has its own.
+
+    Args:
+        output_dir: the output folder of inference runs.
+
+    Returns:
+        the records, by case; nothing is written if there are none.
+
+    Raises:
+        InputError: if a file in the folder of the records is no record.
+    """
+    folder = Path(output_dir)
+    records = read_records(folder)
+    if not records:
+        return records
+    newest = max(records, key=lambda record: record["provenance"]["finished"])
+    merged = {"schema": _MEASUREMENTS_SCHEMA, "provenance": newest["provenance"], "records": records}
+    with atomic_write(folder / "measurements.json") as path:
+        path.write_text(json.dumps(merged, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _write_csv(folder / "measurements.csv", [row for record in records for row in _rows(record)])
+    slices = [row for record in records for row in _slice_rows(record)]
+    if slices:
+        _write_csv(folder / "slice_areas.csv", slices)
+    return records
+
+
+def read_records(output_dir: str | Path) -> list[dict[str, Any]]:
+    """The records of an output folder, ordered by file name; none if it has none.
+
+    Raises:
+        InputError: if a file in the folder of the records is no record.
+    """
+    records = []
+    for path in sorted((Path(output_dir) / RECORDS).glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            known = record["schema"] == RECORD_SCHEMA
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is not a record ({error}): delete it and segment that case again.") from error
+        if not known:
+            raise InputError(f"{path} has the format {record['schema']}, not {RECORD_SCHEMA}: segment that case again.")
+        records.append(record)
+    return records
+
+
+def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for found in record["measurements"]:
+        areas = found["slice_areas_mm2"]
+        yield {
+            "case": record["case"],
+            "label": found["label"],
+            "name": found["name"],
+            **{key: found[key] for key in _SIZES},
+            "largest_slice_area_mm2": max(areas, default=None) if areas else None,
+            "bounding_box": " ".join(f"{first}:{stop}" for first, stop in found["bounding_box"] or ()),
+            "spacing_mm": " ".join(f"{side:.6g}" for side in record["spacing_mm"] or ()),
+            "source": record["source"],
+            "seconds": record["seconds"],
+            **{key: record["provenance"][key] for key in _ORIGIN},
+        }
+
+
+def _slice_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for found in record["measurements"]:
+        for index, area in enumerate(found["slice_areas_mm2"] or ()):
+            if area > 0:
+                yield {
+                    "case": record["case"],
+                    "label": found["label"],
+                    "name": found["name"],
+                    "slice_axis": found["slice_axis"],
+                    "slice": index,
+                    "area_mm2": area,
+                }
+
+
+def _write_csv(target: Path, rows: list[dict[str, Any]]) -> None:
+    with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

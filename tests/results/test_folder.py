@@ -1,0 +1,150 @@
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from medseg.errors import InputError
+from medseg.files import case_name
+from medseg.results import ResultsFolder, remaining
+
+VERSION = "1.2.3"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    metadata = {"name": "A bundle", "version": VERSION}
+    (tmp_path / "bundle" / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    return tmp_path / "bundle"
+
+
+def write_record(out: Path, source: Path | str, outputs: dict[str, str], **provenance: Any) -> None:
+    """A record as CaseRecords writes it, with what matters here, and the files it names."""
+    (out / "records").mkdir(parents=True, exist_ok=True)
+    for name in outputs.values():
+        (out / name).touch()
+    record = {"schema": "medseg-record-1", "case": case_name(source), "source": str(source), "outputs": outputs}
+    record["provenance"] = {"bundle_version": VERSION, **provenance}
+    (out / "records" / f"{case_name(source)}.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "lost", "done"),
+    [
+        ({"mask": "a.png", "picture": "p.png"}, "p.png", True),
+        ({"mask": "a.png", "picture": "p.png"}, "a.png", False),
+        ({"dicom_seg": "a.dcm"}, "", True),
+        ({"mask": "a.nii.gz", "dicom_seg": "a.dcm"}, "a.dcm", False),
+        ({"picture": "p.png"}, "", False),
+    ],
+)
+def test_what_done_means(outputs: dict[str, str], lost: str, done: bool, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    item = {"image": str(tmp_path / "a.png")}
+    write_record(out, item["image"], outputs)
+    if lost:
+        (out / lost).unlink()
+    assert ResultsFolder(out, bundle).is_done(item) == done
+    assert remaining([item], ResultsFolder(out, bundle)) == ([] if done else [item])
+    assert remaining([item], ResultsFolder(out, bundle, overwrite=True)) == [item]
+
+
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(states=st.lists(st.sampled_from(["done", "half", "torn", "new"]), max_size=8))
+def test_the_order_stays_and_only_done_ones_leave(states: list[str], bundle: Path, tmp_path: Path) -> None:
+    out = Path(tempfile.mkdtemp(dir=tmp_path))  # hypothesis may draw the same example twice
+    items = [{"image": f"/in/{number} ü.nii.gz"} for number in range(len(states))]
+    for item, state in zip(items, states, strict=True):
+        name = case_name(item["image"])
+        if state != "new":
+            write_record(out, item["image"], {"mask": f"{name}.nii.gz"})
+        if state == "half":
+            (out / f"{name}.nii.gz").unlink()
+        if state == "torn":
+            (out / "records" / f"{name}.json").write_text('{"schema": ')
+    results = ResultsFolder(out, bundle)
+    results.start(items)
+    assert remaining(items, results) == [i for i, state in zip(items, states, strict=True) if state != "done"]
+    assert [pair["image"] for pair in results.done(items)] == [
+        i["image"] for i, state in zip(items, states, strict=True) if state == "done"
+    ]
+
+
+def test_a_changed_file_is_done_again(bundle: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "out"
+    source.touch()
+    write_record(out, source, {"mask": "a.png"})
+    results, item = ResultsFolder(out, bundle), {"image": str(source)}
+    assert results.is_done(item)
+    later = (out / "records" / "a.json").stat().st_mtime + 1
+    os.utime(source, (later, later))
+    assert not results.is_done(item)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given", "same"),
+    [
+        ("{0}/x/a.nii", "{0}/x/a.nii", True),
+        ("{0}/x/../x/a.nii", "{0}/x/a.nii", True),
+        ("x/a.nii", "{0}/x/a.nii", True),
+        ("../y/x/a.nii", "{0}/y/x/a.nii", True),
+        ("{0}/y/a.nii", "{0}/x/a.nii", False),
+        ("y/a.nii", "{0}/x/a.nii", False),
+        ("{0}/study.zip/@1.2/a.dicom", "{0}/study.zip/@1.2/a.dicom", True),
+    ],
+)
+def test_the_same_file_under_another_path(recorded: str, given: str, same: bool, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_record(out, recorded.format(tmp_path), {"mask": "a.nii.gz"})
+    results, item = ResultsFolder(out, bundle), {"image": given.format(tmp_path)}
+    if same:
+        results.start([item])
+    else:
+        with pytest.raises(InputError, match=r"holds 'a', made of .*, not of .*: choose another folder"):
+            results.start([item])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights_sha256": "0" * 64}, "results of other weights than"),
+        ({"bundle_version": "1.2.2"}, r"another bundle version \(1.2.2, not 1.2.3\)"),
+        ({"weights_sha256": hashlib.sha256(b"mine").hexdigest()}, ""),
+        ({"weights_sha256": None}, ""),
+    ],
+)
+def test_records_of_other_provenance(changes: dict, message: str, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"mine")
+    item, out = {"image": "/in/a.png"}, tmp_path / "out"
+    write_record(out, item["image"], {"mask": "a.png"}, **changes)
+    results = ResultsFolder(out, bundle, weights=tmp_path / "model.pt")
+    if not message:
+        results.start([item])
+        return
+    with pytest.raises(InputError, match=message):
+        results.start([item])
+    assert not (out / "settings.json").exists()
+    ResultsFolder(out, bundle, weights=tmp_path / "model.pt", overwrite=True).start([item])
+    assert not (out / "records" / "a.json").exists()  # killed now, the next run would know that it is not done
+    assert remaining([item], results) == [item]
+
+
+def test_settings_are_compared_as_they_are_written(bundle: Path, tmp_path: Path) -> None:
+    first = {"spacing": (1.5, 1.5, 3), "decoder": None, "options": {"min_share": 0.1}}
+    ResultsFolder(tmp_path / "out", bundle, weights=False, settings=first).start([])
+    ResultsFolder(tmp_path / "out", bundle, weights=False, settings={**first, "spacing": [1.5, 1.5, 3]}).start([])
+    with pytest.raises(InputError, match=r"another setting options .*0.1.* not .*0.2"):
+        ResultsFolder(tmp_path / "out", bundle, settings={**first, "options": {"min_share": 0.2}}).start([])
+    (tmp_path / "model.pt").write_bytes(b"mine")
+    with pytest.raises(InputError, match="holds results of other weights than"):
+        ResultsFolder(tmp_path / "out", bundle, weights=tmp_path / "model.pt", settings=first).start([])
+    with pytest.raises(InputError, match="setting strategy"):
+        ResultsFolder(tmp_path / "out", bundle, settings={**first, "strategy": "lungs"}).start([])
