@@ -20,7 +20,7 @@ from medseg.errors import InputError
 from medseg.networks import SSFormer
 from medseg.phantoms import write_phantoms
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAME = "ssformer_polyp_segmentation"
 BUNDLE = ROOT / "bundles" / NAME
 HAS_ONNX = all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))

@@ -13,7 +13,7 @@ from medseg.cli import main
 from medseg.errors import InputError
 from medseg.networks import SSFormer
 
-BUNDLES = Path(__file__).parents[1] / "bundles"
+BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(path.parents[1].name for path in BUNDLES.glob("*/configs/label.yaml"))
 SMALL = {"encoder": "mit_b0", "decoder_channels": 8}
 

@@ -30,7 +30,7 @@ from monai.transforms import (
 from PIL import Image
 from torch import nn
 
-from medseg import handlers
+from medseg import results
 from medseg.data import PictureReader, find_images, find_volumes
 from medseg.errors import InputError
 from medseg.files import case_name
@@ -39,7 +39,7 @@ from medseg.results import PictureWriter, VolumeWriter, provenance, write_measur
 
 ROOT = Path(__file__).parents[2]
 POLYP, LUNG = (ROOT / "bundles" / f"ssformer_{name}_segmentation" for name in ("polyp", "lung_ct"))
-SCHEMA = json.loads((Path(handlers.__file__).parent / "measurements.schema.json").read_text())
+SCHEMA = json.loads((Path(results.__file__).parent / "measurements.schema.json").read_text())
 RECORD = {**SCHEMA["$defs"]["record"], "$defs": SCHEMA["$defs"]}
 
 
