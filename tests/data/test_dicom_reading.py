@@ -404,4 +404,4 @@ def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> N
         f"find_volumes({str(tmp_path / 'a')!r})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("install them by `pip install medseg[dicom]`.")
+    assert done.stderr.strip().endswith("DICOM needs pydicom, highdicom: install with `pip install pydicom highdicom`.")

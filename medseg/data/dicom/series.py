@@ -14,7 +14,7 @@ from monai.config import PathLike
 from monai.utils import optional_import
 
 from medseg.data.dicom.container import Container, starts_as_dicom
-from medseg.errors import InputError
+from medseg.errors import InputError, missing_packages
 
 __all__ = ["Header", "Series", "find_series", "holds_dicom", "is_series_path", "open_series", "require_dicom"]
 
@@ -57,7 +57,7 @@ class Series(NamedTuple):
 def require_dicom() -> None:
     """Raise an `InputError` unless the packages of the extra `dicom` are installed."""
     if not (find_spec("pydicom") and find_spec("highdicom")):
-        raise InputError("DICOM needs pydicom and highdicom: install them by `pip install medseg[dicom]`.")
+        raise missing_packages("DICOM", "pydicom highdicom")
 
 
 def holds_dicom(path: PathLike) -> bool:

@@ -104,7 +104,7 @@ def _check_headers(series: Series) -> None:
             _refuse(
                 series,
                 f"is compressed ({syntax.name}) and there is no decoder for that here",
-                "pip install medseg[dicom_jpeg], or decompress it, for example by dcmdjpeg or gdcmconv --raw",
+                "`pip install pylibjpeg[libjpeg,openjpeg]`, or decompress it, for example with dcmdjpeg or gdcmconv",
             )
 
 
