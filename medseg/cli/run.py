@@ -32,7 +32,7 @@ def add_run(commands: Any) -> None:
 def _run(given: argparse.Namespace) -> None:
     from monai.bundle import ConfigWorkflow
 
-    from medseg.bundle.user_errors import user_error
+    from medseg.errors import user_error
 
     bundle = find_bundle(given.bundle)
     files = choose_configs(bundle, given.input)
