@@ -12,7 +12,7 @@ from medseg.cli.inspect import add_inspect
 from medseg.cli.report import add_report
 from medseg.cli.run import add_run
 from medseg.cli.serve import add_serve
-from medseg.errors import InputError
+from medseg.errors import user_error
 
 __all__ = ["main"]
 
@@ -46,8 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         args.run(args)
-    except (InputError, FileNotFoundError, FileExistsError) as error:
-        sys.stderr.write(f"Error: {error}\n")
+    except Exception as error:
+        told = user_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"Error: {told}\n")
         return 1
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")

@@ -39,8 +39,6 @@ def add_run(commands: Any) -> None:
 def _run(given: argparse.Namespace) -> None:
     from monai.bundle import ConfigWorkflow
 
-    from medseg.bundle.user_errors import user_error
-
     bundle = find_bundle(given.bundle)
     files = choose_configs(bundle, given.input)
     values = _values(given, bundle, files)
@@ -56,11 +54,6 @@ def _run(given: argparse.Namespace) -> None:
             workflow.initialize()
             _run_to_the_end(workflow)
             workflow.finalize()
-    except RuntimeError as error:
-        cause = user_error(error)
-        if cause is None:
-            raise
-        raise cause from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
     sys.stdout.write(f"results: {given.output}\n")

@@ -10,7 +10,6 @@ from monai.config import PathLike
 from monai.data import NibabelReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from medseg.data.checks import CheckedImages
 from medseg.data.dicom.reading import load_series
 from medseg.data.dicom.series import find_series, holds_dicom, is_series_path
 from medseg.data.pairs import match_by_stem, read_split
@@ -20,7 +19,6 @@ __all__ = [
     "VOLUME_SUFFIXES",
     "VolumeReader",
     "check_volume_pairs",
-    "check_volumes",
     "find_volume_pairs",
     "find_volumes",
 ]
@@ -151,22 +149,6 @@ def check_volume_pairs(*lists: Sequence[dict[str, str]]) -> None:
     problems = [problem for pair in pairs if (problem := _pair_problem(pair))]
     if problems:
         raise InputError(f"{len(problems)} of {len(pairs)} volumes with label maps have problems: {' '.join(problems)}")
-
-
-def check_volumes(items: Sequence[dict[str, str]]) -> CheckedImages:
-    """Tell the readable volumes, of three axes and with finite values, from the broken ones.
-
-    Args:
-        items: ``{"image": path}`` per volume, as from :func:`find_volumes`.
-
-    Returns:
-        the readable items in their order, and one sentence per broken one. Both are empty for no items.
-    """
-    reasons = [_problem(item["image"]) for item in items]
-    return CheckedImages(
-        readable=[item for item, reason in zip(items, reasons, strict=True) if not reason],
-        problems=[reason for reason in reasons if reason],
-    )
 
 
 def _stem(name: str) -> str:
