@@ -16,7 +16,7 @@ def add_command(commands: Any, name: str, purpose: str, *examples: str) -> argpa
         purpose: what it does, a clause without a full stop.
         examples: command lines after `python -m medseg`, shown at the end of the command's help.
     """
-    return commands.add_parser(  # type: ignore[no-any-return]
+    return commands.add_parser(
         name,
         help=purpose,
         description=f"{purpose[0].upper()}{purpose[1:]}.",

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_the_zip_runs_in_an_empty_folder(downloaded: Path) -> None:
 @pytest.mark.slow
 def test_the_zip_loads_with_monai(downloaded: Path) -> None:
     """MONAI builds a network from `train.json` only; from other bundles it gives the weights, or TorchScript."""
-    options = {"bundle_dir": str(downloaded.parent), "source": "monaihosting"}
+    options: dict[str, Any] = {"bundle_dir": str(downloaded.parent), "source": "monaihosting"}
     image = torch.randn(1, 3, 64, 96)
     network = small_network()
     with torch.no_grad():
