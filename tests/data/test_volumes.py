@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from medseg.data.volumes import check_volumes, find_volumes
+from medseg.data import check_volumes, find_volumes
 from medseg.errors import InputError
 
 
