@@ -404,4 +404,35 @@ def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> N
         f"find_volumes({str(tmp_path / 'a')!r})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("install them by `pip install medseg[dicom]`.")
+    assert done.stderr.strip().endswith("install them by `pip install pydicom highdicom`.")
+
+
+def test_headers_are_read_once_and_again_when_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "in" / "a")
+    paths = write_series(tmp_path / "in" / "b")
+    shutil.make_archive(str(tmp_path / "both"), "zip", tmp_path / "in")
+    read_headers: list[Any] = []
+    dcmread = pydicom.dcmread
+
+    def counted(file: Any, **options: Any) -> Any:
+        if "specific_tags" in options:
+            read_headers.append(file)
+        return dcmread(file, **options)
+
+    monkeypatch.setattr(pydicom, "dcmread", counted)
+    for source in (tmp_path / "in", tmp_path / "both.zip"):
+        read_headers.clear()
+        for item in find_volumes(source):
+            for _ in range(2):  # to load, and to write the DICOM SEG
+                assert load_series(item["image"])[0].shape == (9, 7, 5)
+        assert len(read_headers) == 10
+    read_headers.clear()
+    changed = dcmread(paths[2])
+    changed.RescaleIntercept = 5
+    changed.save_as(paths[2])
+    unchanged, after = load_series(tmp_path / "in" / "a"), load_series(paths[0])
+    assert len(read_headers) == 1
+    assert not np.array_equal(unchanged[0], after[0])
+    paths[1].unlink()
+    with pytest.raises(InputError, match="misses 1 slices"):
+        load_series(paths[0])
