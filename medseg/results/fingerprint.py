@@ -67,7 +67,11 @@ def _describe(value: Any, places: Mapping[str, str], above: tuple[int, ...]) -> 
         return _describe(value.value, places, above)
     if isinstance(value, torch.Tensor | np.ndarray):
         array = np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value)
-        return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
+        return {
+            "shape": list(array.shape),
+            "dtype": str(array.dtype),
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        }
     if isinstance(value, type | FunctionType | MethodType | np.dtype | torch.dtype | np.generic):
         return getattr(value, "__qualname__", str(value))
     if id(value) in above or isinstance(value, torch.device | np.random.RandomState | np.random.Generator):

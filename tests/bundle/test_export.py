@@ -15,7 +15,7 @@ from monai.bundle import load, verify_net_in_out
 from PIL import Image
 
 from medseg.bundle.export import Difference, export_bundle, set_values
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.errors import InputError
 from medseg.networks import SSFormer
 from medseg.phantoms import write_phantoms

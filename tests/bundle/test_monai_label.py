@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from medseg.bundle.monai_label import copy_for_label
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.errors import InputError
 from medseg.networks import SSFormer
 

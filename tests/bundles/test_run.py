@@ -19,7 +19,7 @@ from known_lungs import DarkIsLung
 from PIL import Image
 from running import BUNDLES, environment
 
-from medseg.cli import main
+from medseg.cli.main import main
 
 POLYP, LUNG, MS_LUNG = (
     "ssformer_polyp_segmentation",
