@@ -25,7 +25,7 @@ from dicom_files import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.transforms import LoadImage, Orientation
+from monai.transforms import Compose, LoadImage, LoadImaged, Orientation
 from PIL import Image
 from pydicom.fileset import FileSet
 from pydicom.uid import (
