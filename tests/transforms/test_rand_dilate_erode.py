@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
-from medseg.transforms import RandDilateEroded, dilate, elliptic_kernel, erode
+from medseg.transforms.rand_dilate_erode import RandDilateEroded, dilate, elliptic_kernel, erode
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
 
