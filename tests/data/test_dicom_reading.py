@@ -408,7 +408,7 @@ def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> N
         f"find_volumes({str(tmp_path / 'a')!r})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("install them by `pip install pydicom highdicom`.")
+    assert done.stderr.strip().endswith("DICOM needs pydicom, highdicom: install with `pip install pydicom highdicom`.")
 
 
 def test_headers_are_read_once_and_again_when_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

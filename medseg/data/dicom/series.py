@@ -12,7 +12,7 @@ from monai.config import PathLike
 
 from medseg.data.dicom.container import Container, is_zip, starts_as_dicom
 from medseg.data.dicom.headers import Header, read_header
-from medseg.errors import InputError
+from medseg.errors import InputError, missing_packages
 
 __all__ = ["Series", "find_series", "holds_dicom", "is_series_path", "open_series", "require_dicom"]
 
@@ -48,7 +48,7 @@ class _Found(NamedTuple):
 def require_dicom() -> None:
     """Raise an `InputError` unless the packages of the extra `dicom` are installed."""
     if not (find_spec("pydicom") and find_spec("highdicom")):
-        raise InputError("DICOM needs pydicom and highdicom: install them by `pip install pydicom highdicom`.")
+        raise missing_packages("DICOM", "pydicom highdicom")
 
 
 def holds_dicom(path: PathLike) -> bool:

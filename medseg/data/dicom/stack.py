@@ -77,7 +77,7 @@ def _check_headers(series: Series) -> None:
             _refuse(
                 series,
                 f"is compressed ({syntax.name}) and there is no decoder for that here",
-                "pip install pylibjpeg[libjpeg,openjpeg], or decompress it, for example by dcmdjpeg or gdcmconv --raw",
+                "`pip install pylibjpeg[libjpeg,openjpeg]`, or decompress it, for example with dcmdjpeg or gdcmconv",
             )
     # without a frame of reference nothing can be said to lie on the series
     if not all(header.planes and header.frame_of_reference for header in headers):
