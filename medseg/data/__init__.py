@@ -4,17 +4,13 @@ from medseg.data.batches import batch_meta
 from medseg.data.checks import check_pairs
 from medseg.data.failures import CaseFailure, describe_failure, disk_full_error
 from medseg.data.fault_tolerant_dataset import SOURCE_KEY, FaultTolerantDataset
-from medseg.data.input_types import detect_input_type
-from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
-from medseg.data.pictures import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
+from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, detect_input_type
+from medseg.data.listing import find_images, find_pairs, find_test_pairs, find_volume_pairs, find_volumes
+from medseg.data.pictures import MaskReader, PictureReader, decode_mask, decode_picture
 from medseg.data.sources import source_of
-from medseg.data.volumes import (
-    VOLUME_SUFFIXES,
-    VolumeReader,
-    check_volume_pairs,
-    find_volume_pairs,
-    find_volumes,
-)
+from medseg.data.splits import Splits, find_split, split_pairs
+from medseg.data.volume_checks import check_volume_pairs
+from medseg.data.volume_reader import VolumeReader
 
 __all__ = [
     "PICTURE_SUFFIXES",

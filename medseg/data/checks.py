@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import ExifTags, Image
 
-from medseg.data.pairs import shown
+from medseg.data.listing import shown
 from medseg.data.pictures import decode_picture, mask_luminance
 from medseg.errors import InputError
 

@@ -8,7 +8,7 @@ from monai.transforms import LoadImage
 
 from medseg.data.fault_tolerant_dataset import SOURCE_KEY
 from medseg.data.pictures import PictureReader
-from medseg.data.volumes import VolumeReader
+from medseg.data.volume_reader import VolumeReader
 from medseg.files import case_source
 
 __all__ = ["source_of"]

@@ -48,7 +48,8 @@ def differences(earlier: Any, now: Any, name: str = "") -> list[str]:
     if isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
         pairs = enumerate(zip(earlier, now, strict=True))
         return [found for i, (old, new) in pairs for found in differences(old, new, f"{name}.{i}")]
-    return [] if earlier == now else [f"{name.lstrip('.')}: {_short(earlier)}, not {_short(now)}"]
+    place = f"{name.lstrip('.')}: " if name else ""
+    return [] if earlier == now else [f"{place}{_short(earlier)}, not {_short(now)}"]
 
 
 def _short(value: Any) -> str:
