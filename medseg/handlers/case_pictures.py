@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai.transforms import Compose, LoadImaged
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -16,8 +15,7 @@ from skimage.segmentation import find_boundaries
 from skimage.util import montage
 
 from medseg.data.batches import batch_items
-from medseg.data.pictures import decode_picture
-from medseg.data.source_loader import source_loader
+from medseg.data.sources import source_of
 from medseg.files import atomic_write, case_name, case_source
 
 __all__ = ["LABEL_COLORS", "TRUTH_COLOR", "CasePictures", "label_color", "picture_file"]
@@ -65,7 +63,6 @@ class CasePictures:
         slices: number of slices of a volume at most.
         columns: number of slices in a row.
         max_side: of a picture, in pixels; larger ones are made smaller. The width of a montage stays below it too.
-        preprocessing: transforms whose `LoadImaged` reads the volumes; None for that of MONAI's defaults.
         image_key: key of the image in an output item.
         pred_key: key of the predicted mask.
         label_key: key of the true mask.
@@ -84,7 +81,6 @@ class CasePictures:
         slices: int = 12,
         columns: int = 4,
         max_side: int = 1024,
-        preprocessing: Compose | None = None,
         image_key: str = "image",
         pred_key: str = "pred",
         label_key: str = "label",
@@ -102,7 +98,6 @@ class CasePictures:
         self.slices = slices
         self.columns = columns
         self.max_side = max_side
-        self.load = LoadImaged(image_key) if preprocessing is None else source_loader(preprocessing, image_key)
         self.image_key = image_key
         self.pred_key = pred_key
         self.label_key = label_key
@@ -120,21 +115,21 @@ class CasePictures:
         for item, source in zip(batch_items(engine.state.output), batch_items(engine.state.batch), strict=True):
             file = case_source(getattr(item[self.image_key], "meta", {}))
             masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
-            picture = (self._draw_picture if masks[-1].ndim == 2 else self._draw_volume)(file, *masks)
+            draw = self._draw_picture if masks[-1].ndim == 2 else self._draw_volume
+            picture = draw(file, source_of(source, self.image_key), *masks)
             name = picture_file(self.output_dir, file, source.get(self.set_key, ""))
             with atomic_write(name) as path:
                 Image.fromarray(picture).save(path, format="PNG")
 
-    def _draw_picture(self, file: str, *masks: np.ndarray) -> np.ndarray:
-        picture = decode_picture(file)
+    def _draw_picture(self, file: str, source: MetaTensor, *masks: np.ndarray) -> np.ndarray:
+        picture = source.numpy().astype(np.uint8)
         for mask in masks:
             _check_shape(mask, picture.shape[:2], file)
         scale = min(1.0, self.max_side / max(picture.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
         return _draw(Image.fromarray(picture), masks, (width, height))
 
-    def _draw_volume(self, file: str, *masks: np.ndarray) -> np.ndarray:
-        volume = self.load({self.image_key: file})[self.image_key]
+    def _draw_volume(self, file: str, volume: MetaTensor, *masks: np.ndarray) -> np.ndarray:
         for mask in masks:
             _check_shape(mask, volume.shape, file)
         image, *masks_seen = (_radiological(array, volume.affine) for array in (volume.numpy(), *masks))

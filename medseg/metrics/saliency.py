@@ -7,6 +7,8 @@ import torch
 from monai.metrics import CumulativeIterationMetric
 from monai.utils import optional_import
 
+from medseg.errors import missing_packages
+
 py_sod_metrics, has_py_sod_metrics = optional_import("py_sod_metrics")
 
 THRESHOLDS = np.arange(255, -1, -1)  # the order of pysodmetrics: strictest first
@@ -52,7 +54,7 @@ class SaliencyMetric(CumulativeIterationMetric):
         min_max: whether to stretch every map to its own range first.
 
     Raises:
-        ImportError: when pysodmetrics is not installed.
+        InputError: when pysodmetrics is not installed.
     """
 
     columns: ClassVar[Mapping[str, str]] = {
@@ -68,7 +70,7 @@ class SaliencyMetric(CumulativeIterationMetric):
     def __init__(self, min_max: bool = True) -> None:
         super().__init__()
         if not has_py_sod_metrics:
-            raise ImportError("SaliencyMetric needs pysodmetrics: pip install medseg[metrics]")
+            raise missing_packages("SaliencyMetric", "pysodmetrics")
         self.min_max = min_max
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from medseg.data.volumes import VOLUME_SUFFIXES
+from medseg.data.input_types import VOLUME_SUFFIXES
 from medseg.errors import InputError
 from medseg.files import case_name
 from medseg.handlers.case_pictures import picture_file

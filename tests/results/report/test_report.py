@@ -12,7 +12,7 @@ from page_reader import Page
 from PIL import Image
 from report_folders import PROVENANCE, record, write_picture, write_records, write_scores
 
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.errors import InputError
 from medseg.results.report import embedding, write_report, write_report_if
 
