@@ -11,7 +11,7 @@ from medseg.files import file_sha256
 
 __all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def find_weights(source: str | PathLike[str]) -> Path:
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
         )
     weights = PRETRAINED[str(source)]
-    _logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
+    logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
     try:
         import huggingface_hub
     except ImportError as error:
