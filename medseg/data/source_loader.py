@@ -1,9 +1,11 @@
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 from monai.transforms import Compose, LoadImaged
 from monai.utils import ensure_tuple
 
-__all__ = ["source_loader"]
+__all__ = ["source_loader", "source_of"]
 
 
 def source_loader(preprocessing: Compose, key: str) -> LoadImaged:
@@ -25,3 +27,13 @@ def source_loader(preprocessing: Compose, key: str) -> LoadImaged:
             alone.allow_missing_keys = True
             return alone
     raise ValueError(f"There is no LoadImaged of {key!r} in the preprocessing: pass preprocessing: null.")
+
+
+def source_of(item: Mapping[str, Any]) -> Any:
+    """The decoded source that the item of a batch carries as `source`; None if it carries none.
+
+    Args:
+        item: of `engine.state.batch`. Its source is a picture `[H, W, 3]` of 0 to 255, or a MetaTensor `[X, Y, Z]` in
+            the file's own units.
+    """
+    return item.get("source")

@@ -250,7 +250,7 @@ def test_wrong_input_is_named(prob: torch.Tensor, mask: torch.Tensor | None, mes
         SaliencyMetric()(prob, mask)
 
 
-def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saliency_module, "has_py_sod_metrics", False)
-    with pytest.raises(ImportError, match=r"pip install medseg\[metrics\]"):
+    with pytest.raises(ImportError, match=r"pip install pysodmetrics"):
         SaliencyMetric()
