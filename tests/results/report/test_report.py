@@ -296,7 +296,7 @@ def test_in_a_browser(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=3600,
     )
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title, done.stderr
