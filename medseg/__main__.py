@@ -1,3 +1,5 @@
+"""`python -m medseg`."""
+
 import sys
 
 from medseg.cli.main import main

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and the names of cases."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from monai.utils import ImageMetaKey
 
 from medseg.errors import InputError
 
-__all__ = ["atomic_write", "case_name", "case_source"]
+__all__ = ["atomic_write", "case_name", "case_source", "file_sha256"]
 
 
 @contextmanager
@@ -63,3 +64,12 @@ def case_name(source: str | Path) -> str:
         source: the file, as `scans/a.nii.gz` (case `a`), or folder that the image was read from.
     """
     return Path(create_file_basename("", source, "", separate_folder=False, makedirs=False)).name
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; the file is read piece by piece."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -24,7 +24,7 @@ from medseg.networks.msformer import MSFormerFeatures
 
 
 class PlainBlock(nn.Module):
-    """Efficient attention and mix-FFN on maps ``[B, C, H, W]``, nothing folded and nothing tiled."""
+    """Efficient attention and mix-FFN on maps `[B, C, H, W]`, nothing folded and nothing tiled."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -35,6 +35,7 @@ class PlainBlock(nn.Module):
         self.norm_out = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The map `[B, C, H, W]` and the context `[B, C, C]`."""
         height, width = x.shape[2:]
         tokens = x.flatten(2).mT
         normed = self.norm1(tokens).mT.unflatten(2, (height, width))
@@ -66,10 +67,11 @@ class PlainMSFormer(nn.Module):
         self.embed_patch = nn.Linear(dim * 32**2, dim)
 
     def forward_features(self, image: Tensor) -> MSFormerFeatures:
+        """As `MSFormer.forward_features`."""
         maps, contexts = [], []
         for embed, blocks in zip(self.embeds, self.blocks, strict=True):
             x = embed(image)
-            for block in blocks:  # type: ignore[attr-defined]
+            for block in blocks:
                 x, context = block(x)
             maps.append(x)
             contexts.append(context)
@@ -115,12 +117,14 @@ def our_steps(size: int, images: int, steps: int, amp: bool = False) -> Callable
 
 
 def seconds(function: Callable[[], None]) -> float:
+    """Wall time of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def main() -> None:
+    """Measure in turns and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=257, help="height and width of the image, 32 k + 1")
     parser.add_argument("--threads", type=int, default=2)

@@ -22,6 +22,7 @@ from medseg.networks import DECODERS, ENCODERS, SSFormer
 
 
 def multiply_adds(network: SSFormer, size: int) -> float:
+    """Multiply-adds of one image `[1, 3, size, size]`."""
     with torch.device("meta"):
         image = torch.empty(1, 3, size, size)
     # the counter knows attention as matrix products
@@ -31,6 +32,7 @@ def multiply_adds(network: SSFormer, size: int) -> float:
 
 
 def seconds(network: SSFormer, image: torch.Tensor, repeats: int) -> float:
+    """Seconds of the fastest of some forward passes; processor time on a CPU."""
     clock = time.perf_counter if image.is_cuda else time.process_time
     fastest = float("inf")
     with torch.inference_mode():
@@ -59,6 +61,7 @@ def cell(encoder: str, decoder: str, given: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Measure every pair and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS))
     parser.add_argument("--decoders", nargs="+", choices=DECODERS, default=list(DECODERS))

@@ -55,6 +55,7 @@ def segment(volume: Path, folder: Path, threads: int, overrides: list[str]) -> t
 
 
 def main() -> None:
+    """Measure volumes of several sizes and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=512, help="voxels, height and width")
     parser.add_argument("--slices", type=int, nargs="+", default=[150, 300, 600])

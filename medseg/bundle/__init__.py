@@ -1,11 +1,18 @@
 """What configs and commands share: the start of a run, checks, several processes, export, MONAI Label."""
 
 from medseg.bundle.checks import check_bundle_root, check_file, check_input, check_output_dir, check_weights
-from medseg.bundle.distributed import attach_after_restart, default_device, init_distributed, is_cuda, is_worker
-from medseg.bundle.initialize import resolve_dataset_dir
+from medseg.bundle.distributed import (
+    attach_after_restart,
+    default_device,
+    init_distributed,
+    is_cuda,
+    is_not_rank0,
+    require_torchrun,
+)
+from medseg.bundle.initialize import initialize, resolve_dataset_dir
 from medseg.bundle.overrides import check_command_line, check_override
 from medseg.bundle.tracking import track_run
-from medseg.bundle.user_errors import install_user_error_hook, user_error
+from medseg.bundle.user_errors import install_user_error_hook
 
 __all__ = [
     "attach_after_restart",
@@ -18,10 +25,11 @@ __all__ = [
     "check_weights",
     "default_device",
     "init_distributed",
+    "initialize",
     "install_user_error_hook",
     "is_cuda",
-    "is_worker",
+    "is_not_rank0",
+    "require_torchrun",
     "resolve_dataset_dir",
     "track_run",
-    "user_error",
 ]

@@ -2,15 +2,41 @@
 
 import os
 
+from monai.utils import set_determinism
+
+from medseg.bundle.checks import check_bundle_root
+from medseg.bundle.distributed import init_distributed
+from medseg.bundle.overrides import check_command_line
+from medseg.bundle.user_errors import install_user_error_hook
 from medseg.phantoms import write_phantoms
 
-__all__ = ["resolve_dataset_dir"]
+__all__ = ["initialize", "resolve_dataset_dir"]
+
+
+def initialize(bundle_root: str | os.PathLike[str], seed: int | None) -> None:
+    """What every config does before anything else; calling it twice is harmless.
+
+    From here on a user's mistake is told in one sentence. The bundle's folder and the overrides on the command line
+    are checked, the process group is joined where torchrun started this process, and the random numbers are seeded.
+
+    Args:
+        bundle_root: folder of the bundle.
+        seed: of Python, NumPy and PyTorch; None leaves them random.
+
+    Raises:
+        InputError: `bundle_root` is not a bundle, or the config has no id of an override's name.
+    """
+    install_user_error_hook()
+    check_bundle_root(bundle_root)
+    check_command_line()
+    init_distributed()
+    set_determinism(seed=seed)
 
 
 def resolve_dataset_dir(
     dataset_dir: str | os.PathLike[str] | None, kind: str, folder: str | os.PathLike[str], count: int, seed: int
 ) -> str:
-    """`dataset_dir` itself, or, without one, a folder of generated pictures or volumes and their masks.
+    """`dataset_dir` itself or, where it is None, a folder of generated pictures or volumes and their masks.
 
     Args:
         dataset_dir: the user's folder, or None.

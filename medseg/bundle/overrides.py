@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from monai.bundle import ConfigParser
 
-from medseg.errors import InputError
+from medseg.errors import InputError, missing_packages
 
 __all__ = ["check_command_line", "check_override"]
 
@@ -38,7 +38,7 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     given = _overrides(arguments)
     files = given.get("config_file")
     if given.get("tracking") == "mlflow" and find_spec("mlflow") is None:
-        raise InputError("--tracking mlflow needs mlflow: `pip install medseg[tracking]`.")
+        raise missing_packages("--tracking mlflow", "mlflow-skinny sqlalchemy alembic")
     if files is None:  # named in an args_file, which MONAI has read by now
         return
     known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))

@@ -1,4 +1,4 @@
-"""What MONAI's experiment tracking leaves out of a bundle's run: parameters, weights, a run of its own, its end."""
+"""What MONAI's experiment tracking does not record: parameters, weights, and how the run ended."""
 
 import os
 import sys
@@ -17,8 +17,7 @@ from medseg import __version__
 
 __all__ = ["track_run"]
 
-# longest value of a parameter that every tracking server takes
-_LONGEST_VALUE = 500
+_LONGEST_VALUE = 500  # characters of a parameter that every tracking server takes
 
 
 def track_run(
@@ -26,42 +25,38 @@ def track_run(
 ) -> None:
     """Complete the tracking that `--tracking mlflow` of `monai.bundle run` adds to an engine; else do nothing.
 
-    MONAI appends a `MLFlowHandler` to the lists of handlers. From here on the one in `handlers`
+    MONAI appends an `MLFlowHandler` with its default settings to lists of handlers. The one in `handlers` is changed
+    to
 
-    - logs the plain values of the config as parameters, those of the command line included, and the versions of
-      medseg, MONAI and PyTorch;
-    - takes the loss also from a trainer that does not split its batches;
-    - keeps `artifacts` with the run when it ends;
-    - writes into a run of its own: without a `run_name` MONAI would continue any run that has not ended;
-    - ends the run: as finished, or as failed if an error ends the program.
+    - log the plain values of the resolved config, command line included, and the versions of medseg, MONAI and PyTorch;
+    - log the loss also of a trainer that does not decollate its batches;
+    - keep `artifacts` with the run when it ends;
+    - write into a new run: without a `run_name` MONAI continues any run that has not ended;
+    - end the run as finished, also in evaluation, or as failed or killed when an exception ends the program.
 
-    Call it before the engine is built, because an engine asks its handlers once whether they end their run.
+    Call it before the engine is built: an engine attaches its handlers once.
 
     Args:
         handlers: handlers of the engine whose run is tracked.
-        artifacts: files to keep; one that is not there at the end is left out. A bundle's `save_execute_config`, which
-            MONAI makes the path of the resolved config, is understood also in the form that MONAI gives it where
-            `output_dir` is a plain path: "FOLDER + '/FILE'".
-        joined: handlers of another engine that logs into the same run, as a trainer's validator.
+        artifacts: files to keep; those that do not exist at the end are left out. `save_execute_config`, which MONAI
+            sets to the path of the resolved config, may also be the text "FOLDER + '/FILE'" that MONAI makes of it
+            where `output_dir` is a plain path.
+        joined: handlers of another engine that logs into the same run, such as the trainer's validator.
     """
     tracker = next((handler for handler in handlers if isinstance(handler, MLFlowHandler)), None)
     if tracker is None:
         return
     files = [_path(artifact) for artifact in (*tracker.artifacts, *artifacts) if isinstance(artifact, str | Path)]
     config = next((path for path in files if path.suffix == ".json" and path.is_file()), None)
-    tracker.artifacts = tuple(str(path) for path in files)
+    name = tracker.run_name or time.strftime(f"run_%Y%m%d_%H%M%S_{os.getpid()}")
+    tracker.artifacts = tuple(map(str, files))
     tracker.experiment_param = _parameters(config)
     tracker.close_on_complete = True
-    tracker.output_transform = _loss
-    name = tracker.run_name or time.strftime(f"run_%Y%m%d_%H%M%S_{os.getpid()}")
+    tracker.output_transform = lambda output: (output if isinstance(output, Mapping) else output[0])["loss"]
     for handler in (tracker, *joined):
         if isinstance(handler, MLFlowHandler):
             handler.run_name = name
     _end_with_the_program(tracker)
-
-
-def _loss(output: Any) -> Any:
-    return output["loss"] if isinstance(output, Mapping) else output[0]["loss"]
 
 
 def _path(artifact: str | os.PathLike[str]) -> Path:
@@ -70,7 +65,7 @@ def _path(artifact: str | os.PathLike[str]) -> Path:
 
 
 def _parameters(config: Path | None) -> dict[str, str]:
-    """The values of a config's top level that are no components and hold no expression, and versions."""
+    """Versions, and the top-level values of a config that hold neither components nor expressions."""
     found = {"medseg_version": __version__, "monai_version": monai.__version__, "torch_version": torch.__version__}
     values = ConfigParser.load_config_file(config) if config else {}
     metadata = values.get("_meta_", {})
@@ -88,7 +83,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _end_with_the_program(tracker: MLFlowHandler) -> None:
-    """Let an error that ends the program end the run too: MONAI ends it only if all went well."""
+    """End the run also when an exception ends the program; MONAI ends it on success only."""
     previous = sys.excepthook
 
     def end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.cli.inspect import tell_conversion
+from medseg.cli.inspect import add_source_options, print_conversion
+from medseg.cli.options import add_command
 
 if TYPE_CHECKING:
     from medseg.networks.checkpoints.recognize import Recognition
@@ -14,31 +15,35 @@ __all__ = ["add_convert"]
 
 
 def add_convert(commands: Any) -> None:
-    parser = commands.add_parser(
-        "convert", help="turn published weights of an SSFormer, or of its encoder, into a bundle's model.pt"
+    """Add the command to the subparsers of the program."""
+    parser = add_command(
+        commands,
+        "convert",
+        "turn published weights of an SSFormer, or of its encoder, into a bundle's model.pt",
+        "convert ssformer_s.pth --to bundles/ssformer_polyp_segmentation/models/model.pt",
+        "convert pvt_v2_b2 --to pvt_v2_b2.pt",
     )
-    parser.add_argument("source", metavar="SRC", help="weight file, or a name that can be downloaded, as pvt_v2_b2")
+    add_source_options(parser)
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="file to write, as models/model.pt")
-    parser.add_argument("--encoder-only", action="store_true", help="leave a decoder in the file behind")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if there is one")
     parser.set_defaults(run=_convert)
 
 
-def _convert(given: argparse.Namespace) -> None:
+def _convert(args: argparse.Namespace) -> None:
     import torch
 
     from medseg.files import atomic_write
     from medseg.networks.checkpoints.hub import find_weights
     from medseg.networks.checkpoints.recognize import convert_file
 
-    if given.to.exists() and not given.overwrite:
-        raise FileExistsError(f"'{given.to}' exists already: move it, or pass --overwrite.")
-    path = find_weights(given.source)
-    conversion, recognition = convert_file(path, given.encoder_only)
-    tell_conversion(path, conversion, recognition)
-    with atomic_write(given.to) as temporary:
+    if args.to.exists() and not args.overwrite:
+        raise FileExistsError(f"'{args.to}' exists already: move it, or pass --overwrite.")
+    path = find_weights(args.source)
+    conversion, recognition = convert_file(path, args.encoder_only)
+    print_conversion(path, conversion, recognition)
+    with atomic_write(args.to) as temporary:
         torch.save(conversion.state_dict, temporary)
-    sys.stdout.write(f"written: {given.to}\n{_advice(given.to, recognition)}\n")
+    sys.stdout.write(f"written: {args.to}\n{_advice(args.to, recognition)}\n")
 
 
 def _advice(path: Path, recognition: "Recognition") -> str:

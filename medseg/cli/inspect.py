@@ -6,30 +6,45 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg.cli.options import add_command
+from medseg.errors import InputError
+
 if TYPE_CHECKING:
     from medseg.networks.checkpoints.convert import Conversion
     from medseg.networks.checkpoints.recognize import Recognition
 
-__all__ = ["add_inspect", "tell_conversion"]
+__all__ = ["add_inspect", "add_source_options", "print_conversion"]
 
 
 def add_inspect(commands: Any) -> None:
-    parser = commands.add_parser("inspect", help="tell what a weight file holds and what `convert` would make of it")
-    parser.add_argument("source", metavar="SRC", help="weight file, or a name that can be downloaded, as pvt_v2_b2")
-    parser.add_argument("--encoder-only", action="store_true", help="leave a decoder in the file behind")
+    """Add the command to the subparsers of the program."""
+    parser = add_command(
+        commands,
+        "inspect",
+        "show what a weight file holds and what `convert` would make of it",
+        "inspect ssformer_s.pth",
+        "inspect pvt_v2_b2",
+    )
+    add_source_options(parser)
     parser.set_defaults(run=_inspect)
 
 
-def _inspect(given: argparse.Namespace) -> None:
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take a weight file."""
+    parser.add_argument("source", metavar="SRC", help="weight file, or a name that can be downloaded, as pvt_v2_b2")
+    parser.add_argument("--encoder-only", action="store_true", help="ignore a decoder in the file")
+
+
+def _inspect(args: argparse.Namespace) -> None:
     from medseg.networks.checkpoints.hub import find_weights
     from medseg.networks.checkpoints.recognize import convert_file
 
-    path = find_weights(given.source)
-    tell_conversion(path, *convert_file(path, given.encoder_only))
+    path = find_weights(args.source)
+    print_conversion(path, *convert_file(path, args.encoder_only))
 
 
-def tell_conversion(path: Path, conversion: "Conversion", recognition: "Recognition") -> None:
-    """Print the account of a conversion; raise a ValueError if something in it is unexplained."""
+def print_conversion(path: Path, conversion: "Conversion", recognition: "Recognition") -> None:
+    """Print what became of the keys; raise an `InputError` if one is missing or left over."""
     network = ", ".join(f"{name} {value}" for name, value in recognition.arguments.items())
     lines = [
         f"source: {path}",
@@ -42,7 +57,7 @@ def tell_conversion(path: Path, conversion: "Conversion", recognition: "Recognit
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     if recognition.problems:
-        raise ValueError(
-            f"'{path}' does not explain itself as {recognition.arguments['encoder']} in full, "
-            f"nothing was written: {'; '.join(recognition.problems)}."
+        raise InputError(
+            f"'{path}' is not a complete {recognition.arguments['encoder']}, nothing was written: "
+            f"{'; '.join(recognition.problems)}."
         )

@@ -1,20 +1,26 @@
-"""The command line, `python -m medseg` or `medseg`: one function per command, each a thin layer over the package."""
+"""The command line, `python -m medseg` or `medseg`."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from medseg import __version__
 from medseg.cli.convert import add_convert
 from medseg.cli.export import add_export
 from medseg.cli.inspect import add_inspect
 from medseg.cli.report import add_report
 from medseg.cli.run import add_run
 from medseg.cli.serve import add_serve
+from medseg.errors import user_error
 
 __all__ = ["main"]
 
 _COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, add_convert, add_inspect, add_export, add_report, add_serve)
+_EPILOG = """examples:
+  python -m medseg run ssformer_polyp_segmentation images masks
+  python -m medseg run --help
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,18 +30,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program; that of this process if None.
 
     Returns:
-        The exit status: 0, or 1 after an error, which is told in one sentence on the standard error, or 130 after
-        Ctrl-C.
+        The exit status: 0; 1 after an `InputError` or a file that is missing or in the way, whose sentence goes to
+        the standard error; 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
     """
-    parser = argparse.ArgumentParser(prog="medseg", description="SSFormer and MS-Former for medical images.")
+    parser = argparse.ArgumentParser(
+        prog="medseg",
+        description="SSFormer and MS-Former for medical image segmentation.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"medseg {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in _COMMANDS:
         add(commands)
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     try:
-        given.run(given)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"Error: {error}\n")
+        args.run(args)
+    except Exception as error:
+        told = user_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"Error: {told}\n")
         return 1
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{str(interrupt) or 'Interrupted.'}\n")

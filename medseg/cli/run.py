@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.cli.values import add_set_option, parse_values
+from medseg.cli.options import add_command, add_set_option, parse_values
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser, ConfigWorkflow
@@ -18,7 +18,14 @@ __all__ = ["add_run", "choose_configs", "find_bundle"]
 
 def add_run(commands: Any) -> None:
     """Add the command to the subparsers of the program."""
-    parser = commands.add_parser("run", help="segment a picture, a volume or a folder of them with a bundle")
+    parser = add_command(
+        commands,
+        "run",
+        "segment a picture, a volume or a folder of them with a bundle",
+        "run ssformer_polyp_segmentation images masks",
+        "run ssformer_polyp_segmentation images masks --weights small.pt --set encoder=mit_b0",
+        "run msformer_lung_ct_segmentation scan.nii.gz masks --device cuda",
+    )
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or its name")
     parser.add_argument("input", type=Path, metavar="INPUT", help="picture, volume, or a folder of them")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for the results; made when missing")
@@ -31,8 +38,6 @@ def add_run(commands: Any) -> None:
 
 def _run(given: argparse.Namespace) -> None:
     from monai.bundle import ConfigWorkflow
-
-    from medseg.bundle.user_errors import user_error
 
     bundle = find_bundle(given.bundle)
     files = choose_configs(bundle, given.input)
@@ -49,11 +54,6 @@ def _run(given: argparse.Namespace) -> None:
             workflow.initialize()
             _run_to_the_end(workflow)
             workflow.finalize()
-    except RuntimeError as error:
-        cause = user_error(error)
-        if cause is None:
-            raise
-        raise cause from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
     sys.stdout.write(f"results: {given.output}\n")
@@ -155,7 +155,7 @@ def _plain_logging() -> Iterator[None]:
     import warnings
 
     levels = {
-        "medseg.data": logging.INFO,
+        "medseg": logging.INFO,
         "monai.bundle.workflows": logging.ERROR,  # warns that no logging file is used
         "ignite": logging.CRITICAL,  # logs errors that are raised anyway
         "monai.data.nvimgcodec_pydicom_plugin": logging.ERROR,  # a decoder for GPUs that MONAI looks for at each image

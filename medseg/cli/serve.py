@@ -1,24 +1,34 @@
-"""`medseg serve`: serve a bundle by MONAI Label."""
+"""`medseg serve`: a trained bundle as a MONAI Label server."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from medseg.cli.values import add_set_option, parse_values
+from medseg.cli.options import add_command, add_set_option, parse_values
 
 __all__ = ["add_serve"]
 
 
 def add_serve(commands: Any) -> None:
-    """Add the command to the parser's commands."""
-    parser = commands.add_parser(
-        "serve", help="serve a trained bundle to 3D Slicer, OHIF or CVAT by MONAI Label, on this machine only"
+    """Add the command to the subparsers of the program."""
+    parser = add_command(
+        commands,
+        "serve",
+        "serve a trained bundle to 3D Slicer, OHIF or CVAT with MONAI Label, on this machine only",
+        "serve bundles/ssformer_polyp_segmentation /path/to/pictures",
+        "serve bundles/ssformer_lung_ct_segmentation http://127.0.0.1:8042/dicom-web 8001",
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
     parser.add_argument("studies", metavar="STUDIES", help="folder of images, or address of a DICOMweb server")
     parser.add_argument("port", type=int, nargs="?", default=8000, metavar="PORT", help="8000 if not given")
-    parser.add_argument("--app", type=Path, metavar="DIR", help="where the served copy lives; runs/serve if not given")
+    parser.add_argument(
+        "--app",
+        type=Path,
+        default=Path("runs", "serve"),
+        metavar="DIR",
+        help="folder for the served copy; runs/serve if not given",
+    )
     add_set_option(parser, "value the network was trained with, or that Label is to train with")
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="setting of Label; repeatable"
@@ -26,10 +36,10 @@ def add_serve(commands: Any) -> None:
     parser.set_defaults(run=_serve)
 
 
-def _serve(given: argparse.Namespace) -> None:
+def _serve(args: argparse.Namespace) -> None:
     from medseg.bundle.monai_label import copy_for_label, serve
 
-    model = copy_for_label(given.bundle, (given.app or Path("runs", "serve")).resolve(), parse_values(given.set))
-    sys.stdout.write(f"{model.name} from {model} at http://127.0.0.1:{given.port}\n")
+    model = copy_for_label(args.bundle, args.app.resolve(), parse_values(args.set))
+    sys.stdout.write(f"{model.name} from {model} at http://127.0.0.1:{args.port}\n")
     sys.stdout.flush()
-    serve(model, given.studies, given.port, given.conf)
+    serve(model, args.studies, args.port, args.conf)

@@ -1,35 +1,30 @@
 """What comes in: listing, splits, checks, and readers of pictures, NIfTI and DICOM."""
 
 from medseg.data.batches import batch_meta
-from medseg.data.checks import CheckedImages, check_images, check_pairs
-from medseg.data.fault_tolerant import CaseFailure, FaultTolerantDataset, describe_failure, disk_full_error
-from medseg.data.input_types import detect_input_type
-from medseg.data.pairs import Splits, find_images, find_pairs, find_split, find_test_pairs, split_pairs
-from medseg.data.pictures import PICTURE_SUFFIXES, MaskReader, PictureReader, decode_mask, decode_picture
-from medseg.data.volumes import (
-    VOLUME_SUFFIXES,
-    VolumeReader,
-    check_volume_pairs,
-    check_volumes,
-    find_volume_pairs,
-    find_volumes,
-)
+from medseg.data.checks import check_pairs
+from medseg.data.failures import CaseFailure, describe_failure, disk_full_error
+from medseg.data.fault_tolerant_dataset import SOURCE_KEY, FaultTolerantDataset
+from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, detect_input_type
+from medseg.data.listing import find_images, find_pairs, find_test_pairs, find_volume_pairs, find_volumes
+from medseg.data.pictures import MaskReader, PictureReader, decode_mask, decode_picture
+from medseg.data.sources import source_of
+from medseg.data.splits import Splits, find_split, split_pairs
+from medseg.data.volume_checks import check_volume_pairs
+from medseg.data.volume_reader import VolumeReader
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "SOURCE_KEY",
     "VOLUME_SUFFIXES",
     "CaseFailure",
-    "CheckedImages",
     "FaultTolerantDataset",
     "MaskReader",
     "PictureReader",
     "Splits",
     "VolumeReader",
     "batch_meta",
-    "check_images",
     "check_pairs",
     "check_volume_pairs",
-    "check_volumes",
     "decode_mask",
     "decode_picture",
     "describe_failure",
@@ -41,5 +36,6 @@ __all__ = [
     "find_test_pairs",
     "find_volume_pairs",
     "find_volumes",
+    "source_of",
     "split_pairs",
 ]

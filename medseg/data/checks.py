@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import ExifTags, Image
 
-from medseg.data.pairs import shown
+from medseg.data.listing import shown
 from medseg.data.pictures import decode_picture, mask_luminance
 from medseg.errors import InputError
 
-__all__ = ["CheckedImages", "check_images", "check_pairs"]
+__all__ = ["check_pairs"]
 
 _MISSING = "missing file, put it there or leave the pair out of the list"
 _UNREADABLE = "unreadable file, replace it or save it again as an 8-bit PNG"
@@ -27,13 +27,6 @@ _SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-
-
-class CheckedImages(NamedTuple):
-    """Images that can be read, and one sentence for each that cannot."""
-
-    readable: list[dict[str, str]]
-    problems: list[str]
 
 
 class _Problem(NamedTuple):
@@ -70,34 +63,10 @@ def check_pairs(*lists: Sequence[dict[str, str]]) -> None:
     raise InputError("\n".join(lines))
 
 
-def check_images(items: Sequence[dict[str, str]]) -> CheckedImages:
-    """Tell the readable images from the broken ones.
-
-    Args:
-        items: ``{"image": path}`` per image, as from :func:`medseg.data.find_images`.
-
-    Returns:
-        the readable items in their order, and one sentence per broken one. Both are empty for no items.
-    """
-    reasons = _in_threads(_image_problem, items)
-    return CheckedImages(
-        readable=[item for item, reason in zip(items, reasons, strict=True) if reason is None],
-        problems=[reason for reason in reasons if reason is not None],
-    )
-
-
 def _in_threads(function: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
     # Pillow releases the interpreter lock while it decodes
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
-
-
-def _image_problem(item: dict[str, str]) -> str | None:
-    try:
-        decode_picture(item["image"])
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _pair_problems(pair: dict[str, str]) -> list[_Problem]:

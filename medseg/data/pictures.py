@@ -1,8 +1,7 @@
-"""Reading 2-D pictures and masks in image orientation, whatever their file mode."""
+"""Reading of 2-D pictures and masks in image orientation, whatever their file mode."""
 
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from monai.config import PathLike
@@ -10,43 +9,32 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 from PIL import Image, ImageOps
 
+from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
 from medseg.errors import InputError
 
-__all__ = [
-    "PICTURE_SUFFIXES",
-    "MaskReader",
-    "PictureReader",
-    "decode_mask",
-    "decode_picture",
-    "mask_luminance",
-]
+__all__ = ["MaskReader", "PictureReader", "decode_mask", "decode_picture", "mask_luminance"]
 
-#: File suffixes of the pictures that are read, lower case. Files are matched without regard to case.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# What Pillow raises on damaged files of these four formats; it has no common base class for them.
+# what Pillow raises on damaged files; it has no common base class for them
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def decode_picture(path: PathLike) -> np.ndarray:
     """Decode a picture to RGB, in the orientation in which a viewer shows it.
 
-    An EXIF orientation is applied. Gray, 1-bit, palette and CMYK pictures become RGB. 16-bit gray values are
-    divided by 257, so that the full range 0..65535 becomes 0..255. Transparent pixels are composed on black:
-    merely dropping the alpha channel would uncover whatever color the file hides below it. Of a file with
-    several pages the first is read.
+    An EXIF orientation is applied. Gray, 1-bit, palette and CMYK pictures become RGB. 16-bit gray values are divided by
+    257, so that 0..65535 becomes 0..255. Transparent pixels are composed on black: dropping the alpha channel would
+    uncover whatever color the file hides below it. Of a file with several pages the first is read.
 
     Args:
-        path: a PNG, JPEG, BMP or TIFF file. The content decides, not the suffix.
+        path: a file of one of `PICTURE_FORMATS`. The content decides, not the suffix.
 
     Returns:
-        uint8 array ``(H, W, 3)`` in 0..255.
+        uint8 array `(H, W, 3)` in 0..255.
 
     Raises:
-        InputError: the file is missing, damaged or truncated, is of another format, or holds floating point
-            or more than 16-bit values.
+        InputError: The file is missing, damaged or truncated, is of another format, or holds floating point or more
+            than 16-bit values.
     """
     image = _open(path)
     if image.mode in _WIDE_GRAY_MODES:
@@ -56,16 +44,16 @@ def decode_picture(path: PathLike) -> np.ndarray:
 
 
 def decode_mask(path: PathLike) -> np.ndarray:
-    """Decode a binary mask: foreground is where :func:`mask_luminance` is above 127.
+    """Decode a binary mask: foreground is where `mask_luminance` is above 127.
 
     Args:
-        path: a PNG, JPEG, BMP or TIFF file.
+        path: as for `decode_picture`.
 
     Returns:
-        uint8 array ``(H, W, 1)`` of 0 and 1; all 0 for an empty mask.
+        uint8 array `(H, W, 1)` of 0 and 1; all 0 for an empty mask.
 
     Raises:
-        InputError: as :func:`decode_picture`.
+        InputError: As `decode_picture`.
     """
     return (mask_luminance(path) > 127).astype(np.uint8)[..., None]
 
@@ -73,18 +61,18 @@ def decode_mask(path: PathLike) -> np.ndarray:
 def mask_luminance(path: PathLike) -> np.ndarray:
     """Decode a mask to gray, with label values spread to the full range.
 
-    A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette lighter
-    at 0 than at 1 belongs to a picture rather than a label table and is taken by its colors. 16-bit values
-    are divided by 257, unless none is above 255: then the file is an 8-bit mask in a wider container.
+    A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette that is lighter at 0
+    than at 1 belongs to a picture, not to a label table, and is read by its colors. 16-bit values are divided by 257,
+    unless none is above 255: then the file is an 8-bit mask in a wider container.
 
     Args:
-        path: a PNG, JPEG, BMP or TIFF file.
+        path: as for `decode_picture`.
 
     Returns:
-        uint8 array ``(H, W)`` in 0..255.
+        uint8 array `(H, W)` in 0..255.
 
     Raises:
-        InputError: as :func:`decode_picture`.
+        InputError: As `decode_picture`.
     """
     image = _open(path)
     if image.mode in _WIDE_GRAY_MODES:
@@ -97,67 +85,48 @@ def mask_luminance(path: PathLike) -> np.ndarray:
     return gray * np.uint8(255) if gray.max() == 1 else gray
 
 
-class _FileReader(ImageReader):
-    """What both readers share: one file, channel last, ``(H, W)`` as spatial shape.
+class PictureReader(ImageReader):
+    """Reader of 2-D pictures for MONAI's `LoadImaged(keys, reader=...)`: RGB, channel last, `(H, W, 3)`.
 
-    ``read`` hands the path on and ``get_data`` decodes. ``LoadImage`` answers an error in ``read`` by trying
-    its default readers, and MONAI's ``PILReader`` would then return the picture transposed; an error in
-    ``get_data`` reaches the user as it is.
+    MONAI's `PILReader` returns `(W, H)` by default and ignores orientation, palettes and alpha; see `decode_picture`
+    for what this one does. Follow it by `EnsureChannelFirstd(channel_dim=-1)`.
+
+    `read` hands the path on and `get_data` decodes: `LoadImage` answers an error in `read` by trying its default
+    readers, and MONAI's `PILReader` would return the picture transposed. An error in `get_data` reaches the user.
     """
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether every file has one of :data:`PICTURE_SUFFIXES`, in upper or lower case."""
-        return all(Path(name).suffix.lower() in PICTURE_SUFFIXES for name in ensure_tuple(filename))
+        """Whether every file has one of `PICTURE_SUFFIXES`, in upper or lower case."""
+        return all(has_suffix(name, PICTURE_SUFFIXES) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: object) -> Sequence[PathLike] | PathLike:
-        """Return ``data``, the path of the file to decode."""
+        """Return `data`, the path of the file to decode."""
         return data
 
-    def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
-        """Decode the file that :meth:`read` returned.
+    def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict[str, object]]:
+        """Decode the file that `read` returned.
 
         Returns:
-            the array, channel last, and its metadata: ``spatial_shape`` (H, W), ``original_channel_dim`` -1.
+            The array, channel last, and its metadata: `spatial_shape` (H, W), `original_channel_dim` -1.
 
         Raises:
-            InputError: the file cannot be decoded, or several files are given for one picture.
+            InputError: The file cannot be decoded, or several files are given for one picture.
         """
-        array = self._decode(_single(img))
-        return array, {
-            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape[:2]),
-            MetaKeys.ORIGINAL_CHANNEL_DIM: -1,
-        }
-
-    def _decode(self, path: PathLike) -> np.ndarray:
-        raise NotImplementedError
-
-
-class PictureReader(_FileReader):
-    """Reader of 2-D pictures for MONAI's ``LoadImaged(keys, reader=...)``: RGB, channel last, ``(H, W, 3)``.
-
-    MONAI's ``PILReader`` returns ``(W, H)`` by default and ignores orientation, palettes and alpha; see
-    :func:`decode_picture` for what this one does. Follow it by ``EnsureChannelFirstd(channel_dim=-1)``.
-    """
+        paths = ensure_tuple(img)
+        if len(paths) != 1:
+            raise InputError(f"{len(paths)} files are listed for one picture ({paths}): list exactly one.")
+        array = self._decode(paths[0])
+        return array, {MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape[:2]), MetaKeys.ORIGINAL_CHANNEL_DIM: -1}
 
     def _decode(self, path: PathLike) -> np.ndarray:
         return decode_picture(path)
 
 
-class MaskReader(_FileReader):
-    """Reader of binary masks for MONAI's ``LoadImaged(keys, reader=...)``: 0 and 1, ``(H, W, 1)``.
-
-    See :func:`decode_mask` for the threshold and for label values.
-    """
+class MaskReader(PictureReader):
+    """Reader of binary masks for MONAI's `LoadImaged(keys, reader=...)`: 0 and 1, `(H, W, 1)`; see `decode_mask`."""
 
     def _decode(self, path: PathLike) -> np.ndarray:
         return decode_mask(path)
-
-
-def _single(data: Sequence[PathLike] | PathLike) -> PathLike:
-    paths = ensure_tuple(data)
-    if len(paths) != 1:
-        raise InputError(f"{len(paths)} files are listed for one picture ({paths}): list exactly one.")
-    return paths[0]
 
 
 def _unreadable(path: PathLike, reason: object) -> InputError:
@@ -168,12 +137,12 @@ def _open(path: PathLike) -> Image.Image:
     """Load all pixels and turn them upright."""
     try:
         # not by name: Pillow memory-maps a named uncompressed TIFF with rows and columns swapped
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with open(path, "rb") as file, Image.open(file, formats=list(PICTURE_FORMATS)) as image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: check its path.") from None
     except Image.UnidentifiedImageError:
-        raise _unreadable(path, "it is not a PNG, JPEG, BMP or TIFF picture") from None
+        raise _unreadable(path, f"it is not a {', '.join(PICTURE_FORMATS)} picture") from None
     except _DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
 

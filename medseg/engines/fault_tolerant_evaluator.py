@@ -1,4 +1,7 @@
+"""An evaluator for many cases of which some may fail."""
+
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -8,31 +11,34 @@ from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
 from monai.utils import CommonKeys
 
-from medseg.data.fault_tolerant import CaseFailure, describe_failure, disk_full_error
+from medseg.data.failures import CaseFailure, describe_failure, disk_full_error
+from medseg.data.fault_tolerant_dataset import SOURCE_KEY
 from medseg.files import case_source
+
+__all__ = ["FaultTolerantEvaluator"]
 
 
 class FaultTolerantEvaluator(SupervisedEvaluator):
-    """MONAI's ``SupervisedEvaluator`` for inference on many cases, of which some may fail.
+    """MONAI's `SupervisedEvaluator` for inference on many cases of which some may fail.
 
-    An exception in the network, the inferer, the postprocessing (writing included) or a handler of one case is
-    noted in `problems`, and the run goes on. A batch whose forward pass fails is tried again case by case. A full
-    disk stops the run, and so does Ctrl-C. A failed case is missing from `engine.state.batch` and
+    An exception of one case in the network, the inferer, the postprocessing (writing included) or a handler of
+    `ITERATION_COMPLETED` is noted in `failures`, and the run goes on. A batch whose forward pass fails is tried again
+    case by case. A full disk stops the run, and so does Ctrl-C. A failed case is missing from `engine.state.batch` and
     `engine.state.output`, which handlers see; both are empty lists where every case of an iteration failed.
 
-    Its data loader gives lists of cases, not collated (``collate_fn=monai.data.utils.no_collation``), among them
-    a `CaseFailure` for each that failed before (:class:`medseg.data.FaultTolerantDataset`). Each case has an `image`
-    that knows its file; cases that do not fit into one batch are run one by one.
+    The data loader gives lists of cases that are not collated (`collate_fn=monai.data.utils.no_collation`), among them
+    a `CaseFailure` for each that failed before (`medseg.data.FaultTolerantDataset`). Each case has an `image` that
+    knows its file. Cases that do not fit into one batch are run one by one.
 
-    When the loader is empty, no case runs, but handlers of `EPOCH_STARTED`, `EPOCH_COMPLETED` and `COMPLETED` do: what
-    they write sums up earlier runs.
+    With an empty loader no case runs, but handlers of `EPOCH_STARTED`, `EPOCH_COMPLETED` and `COMPLETED` do: they
+    write the summaries of earlier runs.
 
     Args:
         args: as for `SupervisedEvaluator`.
         kwargs: as for `SupervisedEvaluator`.
 
     Attributes:
-        problems: one entry per failed case, in the order of the run.
+        failures: one entry per failed case, in the order of the run.
 
     Raises:
         InputError: (while running) nothing more can be written.
@@ -40,11 +46,25 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.problems: list[CaseFailure] = []
+        self.failures: list[CaseFailure] = []
+        self._sources: list[Any] = []
         super().__init__(*args, **kwargs)
-        self.add_event_handler(Events.GET_BATCH_COMPLETED, self._set_failed_aside)
-        # Ignite would begin again, and take the first cases for the last
+        self.add_event_handler(Events.GET_BATCH_COMPLETED, self._collect_failures)
+        # Ignite would start the data again, and count the first cases twice
         self.add_event_handler(Events.DATALOADER_STOP_ITERATION, self._refuse_early_end)
+
+    def add_event_handler(self, event_name: Any, handler: Callable, *args: Any, **kwargs: Any) -> Any:
+        """As in Ignite, but an error of a handler of `ITERATION_COMPLETED` costs the cases of that iteration only.
+
+        Args:
+            event_name: as in Ignite.
+            handler: as in Ignite.
+            args: as in Ignite.
+            kwargs: as in Ignite.
+        """
+        if event_name == Events.ITERATION_COMPLETED:
+            handler = self._tolerant(handler)
+        return super().add_event_handler(event_name, handler, *args, **kwargs)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Run all cases once.
@@ -52,7 +72,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         Args:
             global_epoch: as for `SupervisedEvaluator.run`.
         """
-        self.problems.clear()
+        self.failures.clear()
         if self.state.epoch_length == 0:
             for event in (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.COMPLETED):
                 self.fire_event(event)
@@ -65,8 +85,20 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         engine.state.output = [output for _, output in done]
         return engine.state.output
 
-    def _set_failed_aside(self, _engine: Engine) -> None:
-        self.problems += [item for item in self.state.batch if isinstance(item, CaseFailure)]
+    def _tolerant(self, handler: Callable) -> Callable:
+        @wraps(handler)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return handler(*args, **kwargs)
+            except Exception as error:
+                for item in self.state.batch:
+                    self._note(item, error)
+                self.state.batch, self.state.output = [], []  # later handlers do not see them
+
+        return guarded
+
+    def _collect_failures(self, _engine: Engine) -> None:
+        self.failures += [item for item in self.state.batch if isinstance(item, CaseFailure)]
         self.state.batch = [item for item in self.state.batch if not isinstance(item, CaseFailure)]
 
     def _refuse_early_end(self, _engine: Engine) -> None:
@@ -77,7 +109,9 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         if not cases:
             return []
         try:
-            self.state.batch = list_data_collate(cases)
+            # sources differ in size, and collating them would copy them
+            self._sources = [case.get(SOURCE_KEY) for case in cases]
+            self.state.batch = list_data_collate([{k: v for k, v in case.items() if k != SOURCE_KEY} for case in cases])
             super()._iteration(self, self.state.batch)
             return list(zip(self.state.batch, self.state.output, strict=True))
         except Exception as error:
@@ -91,31 +125,22 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         @self.on(IterationEvents.MODEL_COMPLETED)
         def _postprocess(_engine: Engine) -> None:
             done = []
-            for batch, output in zip(self.state.batch, self.state.output, strict=True):
+            for batch, output, source in zip(self.state.batch, self.state.output, self._sources, strict=True):
                 try:
-                    done.append(engine_apply_transform(batch, output, posttrans))
+                    item, result = engine_apply_transform(batch, output, posttrans)
+                    done.append((item if source is None else {**item, SOURCE_KEY: source}, result))
                 except Exception as error:
                     self._note(batch, error)
             self.state.batch = [batch for batch, _ in done]
             self.state.output = [output for _, output in done]
 
-    def _fire_event(self, event_name: Any, *event_args: Any, **event_kwargs: Any) -> None:
-        """Fire an event; a handler's error there costs the cases of this iteration, which later handlers do not see."""
-        try:
-            super()._fire_event(event_name, *event_args, **event_kwargs)
-        except Exception as error:
-            if event_name != Events.ITERATION_COMPLETED:
-                raise
-            for item in self.state.batch:
-                self._note(item, error)
-
     def _note(self, item: dict[str, Any], error: Exception) -> None:
         stop = disk_full_error(error)
         if stop is not None:
             raise stop from error
-        problem = describe_failure(case_source(item[CommonKeys.IMAGE].meta), error)
-        self.logger.debug("%s\n%s", problem.problem, problem.details)
-        self.problems.append(problem)
+        failure = describe_failure(case_source(item[CommonKeys.IMAGE].meta), error)
+        self.logger.debug("%s\n%s", failure.problem, failure.details)
+        self.failures.append(failure)
         self._free_memory()
 
     def _free_memory(self) -> None:

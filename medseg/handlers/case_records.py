@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai.transforms import Compose
 from monai.utils import MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
 from medseg.data.batches import batch_items
-from medseg.data.source_loader import source_loader
+from medseg.data.sources import source_of
 from medseg.errors import InputError
 from medseg.files import atomic_write, case_name, case_source
 from medseg.results.measurements import measure_segments
@@ -42,15 +41,13 @@ class CaseRecords:
         - _target_: medseg.handlers.CaseRecords
           output_dir: "@output_dir"
           bundle_root: "@bundle_root"
-          preprocessing: "@preprocessing"
           weights: "@checkpoint"
           seed: "@seed"
           device: "@device"
 
     Output items need the prediction in the source's geometry, whole numbers `[1, H, W]` or `[1, X, Y, Z]`, and the
-    image, a MetaTensor that knows its file. The source is read once more by the preprocessing's `LoadImaged`, as the
-    preprocessing has rescaled the intensities: besides what the run holds anyway, one volume and copies of the
-    segments' bounding boxes. Pictures are measured by their luminance (ITU-R BT.709), CT volumes in HU.
+    image, a MetaTensor that knows its file. Intensities are those of the source (`medseg.data.source_of`): pictures
+    by their luminance (ITU-R BT.709), CT volumes in HU.
 
     `seconds` is the time from the end of the case before to the case's outputs being written, divided by the images
     in the batch; measuring is not in it.
@@ -58,7 +55,6 @@ class CaseRecords:
     Args:
         output_dir: folder of the outputs.
         bundle_root: folder of the bundle; its metadata name the labels, the bundle and its version.
-        preprocessing: transforms whose `LoadImaged` reads the source; None measures no intensities.
         weights: the weight file, of which name and SHA-256 are recorded; None or False if there is none, as when a
             network is fitted to each image.
         seed: seed of the run.
@@ -69,7 +65,6 @@ class CaseRecords:
 
     Raises:
         InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
-        ValueError: when the preprocessing has no `LoadImaged` of the image.
         RuntimeError: (while running) when a case has no mask in the output folder, be it picture, NIfTI or DICOM SEG.
     """
 
@@ -77,7 +72,6 @@ class CaseRecords:
         self,
         output_dir: str | Path,
         bundle_root: str | Path,
-        preprocessing: Compose | None = None,
         weights: str | Path | bool | None = None,
         seed: int | None = None,
         device: str | torch.device | None = None,
@@ -87,7 +81,6 @@ class CaseRecords:
     ) -> None:
         self.output_dir = Path(output_dir)
         self.bundle_root = bundle_root
-        self.load = None if preprocessing is None else source_loader(preprocessing, image_key)
         self.weights = None if isinstance(weights, bool) else weights
         self.seed = seed
         self.device = device
@@ -100,9 +93,8 @@ class CaseRecords:
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """
-        Args:
-            engine: evaluator whose postprocessing writes the outputs.
+        """Args:
+        engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
@@ -121,8 +113,8 @@ class CaseRecords:
         """Write the records of the batch that has just been written."""
         items = batch_items(engine.state.output)
         seconds = (time.perf_counter() - self._began) / max(1, len(items))
-        for item in items:
-            record = self._record(item, seconds)
+        for item, given in zip(items, batch_items(engine.state.batch), strict=True):
+            record = self._record(item, given, seconds)
             with atomic_write(self._path(record["case"])) as path:
                 path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         self._began = time.perf_counter()
@@ -135,7 +127,7 @@ class CaseRecords:
     def _path(self, name: str) -> Path:
         return self.output_dir / RECORDS / f"{name}.json"
 
-    def _record(self, item: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def _record(self, item: Mapping[str, Any], given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         source = case_source(item[self.image_key].meta)
         name = case_name(source)
         affine = _known_affine(item[self.pred_key])
@@ -148,7 +140,7 @@ class CaseRecords:
             "shape": shape,
             "spacing_mm": None if affine is None else np.linalg.norm(affine[:3, : len(shape)], axis=0).tolist(),
             "seconds": seconds,
-            "measurements": self._measure(item, source, affine) if self.measurements else [],
+            "measurements": self._measure(item, given, source, affine) if self.measurements else [],
             "provenance": {
                 **self._provenance,
                 "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -169,16 +161,15 @@ class CaseRecords:
             )
         return found
 
-    def _measure(self, item: Mapping[str, Any], source: str, affine: np.ndarray | None) -> list[dict[str, Any]]:
+    def _measure(
+        self, item: Mapping[str, Any], given: Mapping[str, Any], source: str, affine: np.ndarray | None
+    ) -> list[dict[str, Any]]:
         # whole numbers, as in the mask file, which holds no more than 8 bits either
         labels = torch.as_tensor(item[self.pred_key])[0].to(torch.uint8)
-        intensities = None
-        if self.load is not None:
-            values = convert_to_numpy(self.load({self.image_key: source})[self.image_key])
-            intensities = _one_channel(values, tuple(labels.shape), source)
+        values = convert_to_numpy(source_of(given, self.image_key))
+        intensities = _one_channel(values, tuple(labels.shape), source)
         unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "gray level"
-        found = measure_segments(labels, self._names, affine, intensities)
-        return [{**asdict(segment), "intensity_unit": unit} for segment in found]
+        return [asdict(segment) for segment in measure_segments(labels, self._names, affine, intensities, unit)]
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:

@@ -1,9 +1,11 @@
+"""MONAI's checkpoint saver, for runs that may be killed and resumed."""
+
 import copy
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine
@@ -49,7 +51,9 @@ class AtomicCheckpointSaver(CheckpointSaver):
         ValueError: when `last_filename` comes without `save_interval` or together with `n_saved`.
     """
 
-    def __init__(self, save_dir: str, save_dict: dict, last_filename: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, save_dir: str, save_dict: dict[str, Any], last_filename: str | None = None, **kwargs: Any
+    ) -> None:
         if last_filename is not None and (kwargs.get("save_interval", 0) < 1 or kwargs.get("n_saved")):
             raise ValueError(f"last_filename={last_filename!r} needs save_interval >= 1 and no n_saved.")
         super().__init__(save_dir, save_dict, **kwargs)
@@ -79,7 +83,7 @@ class AtomicCheckpointSaver(CheckpointSaver):
         """
         return dict(self._best().state_dict())
 
-    def load_state_dict(self, state_dict: Mapping) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from the best scores of an earlier run: only a better model replaces its best file.
 
         Raises:
@@ -112,17 +116,19 @@ class _AtomicDiskSaver(DiskSaver):
         self.filename = filename
         self._outdated: list[str] = []
 
-    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
-        super().__call__(checkpoint, self.filename or filename, metadata)
-
-    def _save_func(self, checkpoint: Mapping, path: Path, func: Callable) -> None:
+    def __call__(self, checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
+        """Write the checkpoint; on other ranks than `save_on_rank`, do nothing."""
+        if idist.get_rank() != self.save_on_rank:
+            return
+        path = self.dirname / (self.filename or filename)
         with atomic_write(path) as temporary:
-            func(_plain(checkpoint), temporary, **self.kwargs)
+            torch.save(_plain(checkpoint), temporary)
         for name in set(self._outdated) - {path.name}:
             (self.dirname / name).unlink(missing_ok=True)
         self._outdated.clear()
 
     def remove(self, filename: str) -> None:
+        """Note the file as out of date."""
         # Ignite asks for this before it hands over the new checkpoint: a kill in between would leave no file
         self._outdated.append(self.filename or filename)
 

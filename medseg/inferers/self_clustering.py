@@ -20,7 +20,7 @@ from medseg.losses.msformer import MSFormerLoss
 
 __all__ = ["ClusteringReport", "SelfClusteringInferer"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
@@ -47,9 +47,9 @@ class ClusteringReport:
 class SelfClusteringInferer(Inferer):
     """Fits one network per image with self-supervised losses; the fitted network's scores are the result.
 
-    This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most ``max_steps`` steps of SGD
-    on the image itself, stopped when no more than ``min_labels`` labels are left, then one more forward
-    pass in training mode. All networks start from the same weights, drawn with ``seed``, so the labels of
+    This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD
+    on the image itself, stopped when no more than `min_labels` labels are left, then one more forward
+    pass in training mode. All networks start from the same weights, drawn with `seed`, so the labels of
     an image depend on the image and the seed alone, not on the batch it comes in (to rounding: stacks of
     different size add up in another order).
 
@@ -58,7 +58,7 @@ class SelfClusteringInferer(Inferer):
     be fitted (not finite, too large, too small) is logged and gets zero scores; the others are fitted all
     the same.
 
-    The object holds no state between calls and may be called from several threads, under ``torch.no_grad``
+    The object holds no state between calls and may be called from several threads, under `torch.no_grad`
     too. What other threads draw from PyTorch's global generator while weights are drawn here (building a network,
     say) would change them: keep that out of the threads.
 
@@ -67,10 +67,10 @@ class SelfClusteringInferer(Inferer):
         min_labels: an image stops when its map has this many labels or fewer.
         learning_rate: of SGD.
         momentum: of SGD.
-        loss: gives losses per image from ``network.forward_features``; default :class:`MSFormerLoss`.
+        loss: gives losses per image from `network.forward_features`; default :class:`MSFormerLoss`.
         seed: of the initial weights.
         warm_start: start from the weights of the network that is passed in, instead of drawing new ones.
-        stack_size: images in one stack; ``None`` is all of the batch on a GPU and one on a CPU, where
+        stack_size: images in one stack; `None` is all of the batch on a GPU and one on a CPU, where
             stacks are fitted side by side, on a share of PyTorch's threads each.
         as_labels: return the label of each pixel's best score, as float, instead of all scores: a hundredth of the
             memory.
@@ -119,12 +119,12 @@ class SelfClusteringInferer(Inferer):
         self.handlers = handlers
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, C, H, W]``, or their labels ``[B, 1, H, W]``.
+        """Cluster scores `[B, num_clusters, H, W]` of images `[B, C, H, W]`, or their labels `[B, 1, H, W]`.
 
         Args:
-            inputs: the images, intensities about 0 to 1; or volumes ``[B, C, H, W, D]``, of which every slice along
+            inputs: the images, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice along
                 the last axis is an image of its own. The result has the last axis too.
-            network: what to fit, with a method ``forward_features`` as :class:`medseg.networks.MSFormer`
+            network: what to fit, with a method `forward_features` as :class:`medseg.networks.MSFormer`
                 has. It is copied, never changed.
             args: ignored.
             kwargs: ignored.
@@ -153,7 +153,7 @@ class SelfClusteringInferer(Inferer):
             if report.problem:
                 logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
             else:
-                logger.info(
+                logger.debug(
                     "Image %d: %d steps, %d labels, loss %.4f",
                     *(index, report.steps, report.final_labels, report.losses[-1]),
                 )
@@ -202,7 +202,8 @@ class SelfClusteringInferer(Inferer):
                 for module in template.cpu().modules():  # the same weights on every device
                     if hasattr(module, "reset_parameters"):
                         module.reset_parameters()
-        template.to(device).requires_grad_(False)
+        # every forward pass takes the statistics of its own image, and `vmap` cannot update running ones
+        torch.func.replace_all_batch_norm_modules_(template.to(device))
         return cast(nn.Module, template)
 
     def _problem(self, image: Tensor) -> str:
@@ -216,7 +217,7 @@ class SelfClusteringInferer(Inferer):
         return ""
 
     def _fit_stack(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> list[Tensor]:
-        """Fit a stack of networks to as many images; returns the scores or labels ``[., H, W]`` of each."""
+        """Fit a stack of networks to as many images; returns the scores or labels `[., H, W]` of each."""
         stack = NetworkStack(template, images, self.loss, self.learning_rate, self.momentum)
         scores: list[Tensor] = [images.new_empty(0)] * len(images)
         active = list(range(len(images)))

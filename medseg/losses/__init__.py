@@ -1,3 +1,5 @@
+"""Losses that MONAI does not have."""
+
 from medseg.losses.msformer import MSFormerLoss
 from medseg.losses.pixelwise_dice_bce import PixelwiseDiceBCELoss
 from medseg.losses.structure import StructureLoss

@@ -1,3 +1,5 @@
+"""Checks that the losses share."""
+
 import torch
 
 
@@ -14,7 +16,7 @@ def check_maps(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
         `logits` and `target` in the same floating type.
 
     Raises:
-        ValueError: when the maps are not four-dimensional or differ in shape.
+        ValueError: if the maps are not four-dimensional or differ in shape.
     """
     if logits.ndim != 4:
         raise ValueError(f"The loss expects logits of shape [B, C, H, W], got {tuple(logits.shape)}.")

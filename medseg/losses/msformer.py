@@ -26,14 +26,13 @@ class LossWeights(NamedTuple):
     intra: float
 
 
-# The notebook has two cells that fit a network: the first shows clusters only, the second is the one with
-# scores.
+# The notebook fits a network in two cells: the first only shows clusters, the second also scores them.
 NOTEBOOK_PREVIEW_WEIGHTS = LossWeights(inter=2.0, intra=1.2)
 NOTEBOOK_SCORED_WEIGHTS = LossWeights(inter=1.5, intra=1.3)
 
 
 class MSFormerLossParts(NamedTuple):
-    """The unweighted losses of each image, each ``[B]``."""
+    """The unweighted losses of each image, each `[B]`."""
 
     cross_entropy: Tensor
     inter: Tensor
@@ -43,6 +42,8 @@ class MSFormerLossParts(NamedTuple):
 class MSFormerLoss(_Loss):
     """Self-supervised loss of MS-Former (Karimijafarbigloo et al., MIDL 2023).
 
+    The weighted sum of three terms:
+
     - cross-entropy of the scores with their own argmax as target, mean over pixels: it sharpens the clusters;
     - inter-scale: one minus the cosine between the rows of the two branches' contexts, mean over rows;
     - intra-scale: mean absolute difference of the patch attention and the identity.
@@ -50,11 +51,10 @@ class MSFormerLoss(_Loss):
     Args:
         inter_weight: weight of the inter-scale loss.
         intra_weight: weight of the intra-scale loss.
-        reduction: "mean" or "sum" over the images, or "none" for a loss per image ``[B]``. Networks that
-            are fitted to one image each need "sum", so that no image changes another's gradient.
+        reduction: "mean" or "sum" over the images, or "none" for a loss per image `[B]`.
 
     Raises:
-        ValueError: when ``reduction`` is none of these.
+        ValueError: for another `reduction`.
     """
 
     def __init__(
@@ -68,9 +68,14 @@ class MSFormerLoss(_Loss):
         self.intra_weight = intra_weight
 
     def forward(self, features: MSFormerFeatures, target: Tensor | None = None) -> Tensor:
-        """Weighted sum of the three losses; a scalar, or ``[B]`` with reduction "none".
+        """Weighted sum of the three losses.
 
-        ``target`` is ignored: MONAI's trainer passes one, and there are no labels here.
+        Args:
+            features: of `MSFormer.forward_features`.
+            target: ignored; MONAI's trainer passes one.
+
+        Returns:
+            A scalar, or `[B]` with reduction "none".
         """
         loss = self.total(self.parts(features))
         if self.reduction == LossReduction.MEAN.value:
@@ -78,7 +83,7 @@ class MSFormerLoss(_Loss):
         return loss.sum() if self.reduction == LossReduction.SUM.value else loss
 
     def total(self, parts: MSFormerLossParts) -> Tensor:
-        """Weighted sum per image ``[B]``."""
+        """Weighted sum per image `[B]`."""
         return parts.cross_entropy + self.inter_weight * parts.inter + self.intra_weight * parts.intra
 
     @staticmethod

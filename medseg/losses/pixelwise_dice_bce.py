@@ -1,3 +1,5 @@
+"""The loss of SSFormer's published training script."""
+
 import torch
 import torch.nn.functional as F
 from torch.nn.modules.loss import _Loss
@@ -8,24 +10,23 @@ from medseg.losses._checks import check_maps
 class PixelwiseDiceBCELoss(_Loss):
     """Binary cross-entropy plus a Dice ratio taken pixel by pixel, on logits.
 
-    This is the loss of SSFormer's published training script. In spite of its name there, it holds no Dice
-    over an image: with m the mask and p the probability it is the mean over all pixels of::
+    This is the loss of SSFormer's published training script. It contains no Dice over an image: with mask m and
+    probability p it is the mean over all pixels of
 
         bce(p, m) + 1 - (2 * p * m + 1) / (p + m + 1)
 
-    The soft Dice plus cross-entropy that the paper describes is :py:class:`monai.losses.DiceCELoss` with
-    `sigmoid=True`; use that unless the published script is to be followed.
+    The soft Dice plus cross-entropy of the paper is `monai.losses.DiceCELoss` with `sigmoid=True`; prefer it, except to
+    repeat the published training.
 
-    The published script applies a sigmoid to the network's output and hands the result to this loss, which
-    applies another one: its probabilities stay between 0.5 and 0.73 and the loss cannot reach 0. Here the
-    logits come in as the network gives them and are squashed once.
+    The published script applies the sigmoid twice, so that its probabilities lie between 0.5 and 0.73 and its loss
+    cannot reach 0. Here it is applied once.
 
-    The range is 0 to infinity. An empty mask is an ordinary case: the loss goes to 0 as the prediction
-    goes to empty.
+    Range: 0 to infinity. With an empty mask the loss goes to 0 as the prediction becomes empty.
     """
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """
+        """Compute the loss.
+
         Args:
             input: logits `[B, C, H, W]`.
             target: mask `[B, C, H, W]` in [0, 1], soft values allowed.
@@ -34,7 +35,7 @@ class PixelwiseDiceBCELoss(_Loss):
             The loss, a scalar.
 
         Raises:
-            ValueError: when the shapes differ or are not four-dimensional.
+            ValueError: if the shapes differ or are not four-dimensional.
         """
         logits, mask = check_maps(input, target)
         prob = logits.sigmoid()

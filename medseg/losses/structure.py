@@ -1,3 +1,5 @@
+"""The structure loss of PraNet."""
+
 import torch
 import torch.nn.functional as F
 from torch.nn.modules.loss import _Loss
@@ -8,30 +10,26 @@ from medseg.losses._checks import check_maps
 class StructureLoss(_Loss):
     """Boundary-weighted binary cross-entropy plus boundary-weighted soft IoU, on logits.
 
-    Source: Fan et al., "PraNet: Parallel Reverse Attention Network for Polyp Segmentation", MICCAI 2020,
-    loss function; after Wei et al., "F3Net", AAAI 2020. A pixel weighs
-    `1 + gain * |mean of the mask around it - mask|`, so that pixels near an outline count up to `1 + gain`
-    times. The mean is taken over a square window, with zeros outside of the image. With m the mask, p the
-    probability, w the weight and sums over the pixels of one image::
+    Source: Fan et al., "PraNet: Parallel Reverse Attention Network for Polyp Segmentation", MICCAI 2020, loss function;
+    after Wei et al., "F3Net", AAAI 2020. A pixel has the weight `1 + gain * |mean of the mask around it - mask|`, which
+    is up to `1 + gain` near an outline. The mean is taken over a square window, with zeros outside of the image. With
+    mask m, probability p, weight w and sums over the pixels of one image
 
         bce = sum(w * bce(p, m)) / sum(w)
         iou = 1 - (sum(w * p * m) + 1) / (sum(w * (p + m - p * m)) + 1)
 
-    and the loss is the mean of `bce + iou` over images and channels. It ranges from 0 to infinity. For deep
-    supervision wrap it in :py:class:`monai.losses.DeepSupervisionLoss`.
-
-    An empty mask is an ordinary case: every weight is 1, and the loss goes to 0 as the prediction goes to
-    empty.
+    and the loss is the mean of `bce + iou` over images and channels. Range: 0 to infinity. With an empty mask every
+    weight is 1, and the loss goes to 0 as the prediction becomes empty. For deep supervision wrap it in
+    `monai.losses.DeepSupervisionLoss`.
 
     Args:
         window: side of the square window, in pixels; odd.
-        gain: how much more an outline pixel counts than a pixel far from it.
-        weighted_bce: False leaves the cross-entropy unweighted (a plain mean). That is what SSFormer's
-            published copy of this loss computes, because it asks PyTorch for the reduced cross-entropy; for
-            comparison only.
+        gain: additional weight of an outline pixel.
+        weighted_bce: `False` takes the plain mean of the cross-entropy, as SSFormer's published copy of this loss does;
+            for comparison only.
 
     Raises:
-        ValueError: when the window is not a positive odd number of pixels.
+        ValueError: if the window is not a positive odd number of pixels.
     """
 
     def __init__(self, window: int = 31, gain: float = 5.0, weighted_bce: bool = True) -> None:
@@ -43,7 +41,8 @@ class StructureLoss(_Loss):
         self.weighted_bce = weighted_bce
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """
+        """Compute the loss.
+
         Args:
             input: logits `[B, C, H, W]`.
             target: mask `[B, C, H, W]` in [0, 1], soft values allowed.
@@ -52,7 +51,7 @@ class StructureLoss(_Loss):
             The loss, a scalar.
 
         Raises:
-            ValueError: when the shapes differ or are not four-dimensional.
+            ValueError: if the shapes differ or are not four-dimensional.
         """
         logits, mask = check_maps(input, target)
         mean = F.avg_pool2d(mask, self.window, stride=1, padding=self.window // 2)

@@ -1,3 +1,5 @@
+"""The measures of the polyp segmentation table, computed by pysodmetrics."""
+
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -6,6 +8,7 @@ import numpy as np
 import torch
 from monai.utils import optional_import
 
+from medseg.errors import missing_packages
 from medseg.metrics.column_metric import ColumnMetric, MetricColumn
 
 py_sod_metrics, has_py_sod_metrics = optional_import("py_sod_metrics")
@@ -52,7 +55,7 @@ class SaliencyMetric(ColumnMetric):
         min_max: whether to stretch every map to its own range first.
 
     Raises:
-        ImportError: when pysodmetrics is not installed.
+        InputError: when pysodmetrics is not installed.
     """
 
     columns: ClassVar[Mapping[str, MetricColumn]] = {
@@ -68,11 +71,12 @@ class SaliencyMetric(ColumnMetric):
     def __init__(self, min_max: bool = True) -> None:
         super().__init__()
         if not has_py_sod_metrics:
-            raise ImportError("SaliencyMetric needs pysodmetrics: pip install pysodmetrics")
+            raise missing_packages("SaliencyMetric", "pysodmetrics")
         self.min_max = min_max
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:
-        """
+        """Compare maps with masks.
+
         Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
             y: masks `[B, 1, H, W]` in {0, 1}.
@@ -129,12 +133,12 @@ class SaliencyMetric(ColumnMetric):
 
     def get_buffer(self) -> Any:
         """The values of all images so far, `[N, 7]` in the order of `columns`; None before the first."""
-        buffers = super().get_buffer()
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[0]
 
     def get_curves(self) -> Any:
         """The curves of all images so far, `[N, 3, 256]`: Dice, IoU, E-measure at 1, 254 / 255, ..., 0; None before."""
-        buffers = super().get_buffer()
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[1]
 
     def summarize(self, rows: Sequence[int] | None = None) -> dict[str, float]:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medseg.networks.layers.mix_ffn_skip import MixFFNSkip
-from medseg.networks.layers.stacked import BatchNorm, LayerNorm, Linear, OverlapPatchEmbedding
 
 __all__ = ["MSFormer", "MSFormerFeatures"]
 
@@ -25,15 +24,48 @@ class MSFormerFeatures(NamedTuple):
     """What the self-supervised losses need.
 
     Attributes:
-        scores: cluster scores ``[B, num_clusters, H, W]``, unbounded.
-        patch_attention: how much each patch of the score map resembles each other one, ``[B, P, P]``, rows
-            sum to 1.
-        contexts: global context of the fine and of the coarse branch, each ``[B, embed_dim, embed_dim]``.
+        scores: cluster scores `[B, num_clusters, H, W]`, unbounded.
+        patch_attention: similarity of the patches of the score map to each other, `[B, P, P]`; each row sums to 1.
+        contexts: global context of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`.
     """
 
     scores: Tensor
     patch_attention: Tensor
     contexts: tuple[Tensor, Tensor]
+
+
+class TokenBatchNorm(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` for tokens `[B, H, W, C]`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize each channel over batch, height and width; the shape stays."""
+        # a channels-last view, for which PyTorch has a kernel: nothing is copied
+        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class OverlapPatchEmbedding(nn.Module):
+    """A 3 x 3 convolution with padding 1 (overlapping patches), then batch norm.
+
+    Args:
+        in_channels: channels of the image.
+        embed_dim: channels of a token.
+        stride: distance of neighboring patches in pixels.
+    """
+
+    def __init__(self, in_channels: int, embed_dim: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.proj = nn.Linear(9 * in_channels, embed_dim)
+        self.norm = TokenBatchNorm(embed_dim)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Embed images `[B, C, H, W]` as tokens `[B, ceil(H / stride), ceil(W / stride), D]`."""
+        height, width = ((size - 1) // self.stride + 1 for size in image.shape[-2:])
+        # With so few input channels a matrix product is fast, and the tokens come out in their final layout.
+        patches = F.unfold(image, kernel_size=3, padding=1, stride=self.stride)
+        tokens = patches.mT.contiguous().view(image.shape[0], height, width, -1)
+        out: Tensor = self.norm(self.proj(tokens))
+        return out
 
 
 class EfficientAttention(nn.Module):
@@ -42,21 +74,21 @@ class EfficientAttention(nn.Module):
     Shen et al.: "Efficient Attention: Attention with Linear Complexities", WACV 2021: softmax of the
     keys over positions, of the queries over channels; one head, no scale.
 
-    Values and output projection are applied to the ``C x C`` context instead of to every token, which is
+    Values and output projection are applied to the `C x C` context instead of to every token, which is
     the same because both softmaxes sum to one: it saves two of six matrix products over all tokens.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.keys = Linear(dim, dim)
-        self.queries = Linear(dim, dim)
-        self.values = Linear(dim, dim)
-        self.projection = Linear(dim, dim)
+        self.keys = nn.Linear(dim, dim)
+        self.queries = nn.Linear(dim, dim)
+        self.values = nn.Linear(dim, dim)
+        self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend within each image of ``[B, H, W, C]``.
+        """Attend within each image of `[B, H, W, C]`.
 
-        Returns ``residual`` plus the attention, of the same shape, and the context ``[B, C, C]``.
+        Returns `residual` plus the attention, of the same shape, and the context `[B, C, C]`.
         """
         tokens = x.flatten(1, 2)
         keys = self.keys(tokens)
@@ -74,14 +106,14 @@ class EfficientBlock(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
-        self.norm1 = LayerNorm(dim)
+        self.norm1 = nn.LayerNorm(dim)
         self.attn = EfficientAttention(dim)
-        self.norm2 = LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
         self.mlp = MixFFNSkip(dim, hidden_dim)
-        self.norm_out = BatchNorm(dim)
+        self.norm_out = TokenBatchNorm(dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens ``[B, H, W, C]`` to tokens of the same shape, and the attention's context."""
+        """Tokens `[B, H, W, C]` to tokens of the same shape, and the attention's context."""
         x, context = self.attn(self.norm1(x), x)
         return self.norm_out(x + self.mlp(self.norm2(x))), context
 
@@ -89,8 +121,8 @@ class EfficientBlock(nn.Module):
 class MSFormer(nn.Module):
     """Cluster scores of every pixel from a fine (stride 1) and a coarse (stride 2) transformer branch.
 
-    At 257 x 257 this is the published function. Other sizes extend it so: the coarse branch has ``ceil(H /
-    2)`` rows and is upsampled by two, then cropped to the image's size; the patches of the intra-scale
+    At 257 x 257 this is the published function. Other sizes extend it so: the coarse branch has `ceil(H /
+    2)` rows and is upsampled by two, then cropped to the image's size; the patches of the intra-scale
     attention tile the score map from the top left, what is left over at the right and bottom is not seen by
     it, and a map smaller than one patch is padded with its mean.
 
@@ -102,7 +134,7 @@ class MSFormer(nn.Module):
         num_clusters: channels of the output, the greatest number of labels.
         embed_dim: channels of a token.
         depths: transformer blocks of the fine and of the coarse branch, at least one each.
-        mlp_ratio: width of the feed-forward part relative to ``embed_dim``.
+        mlp_ratio: width of the feed-forward part relative to `embed_dim`.
         patch_size: side in pixels of the patches that the intra-scale attention compares.
 
     Raises:
@@ -136,26 +168,26 @@ class MSFormer(nn.Module):
         self.fine, self.coarse = (
             nn.ModuleList([EfficientBlock(embed_dim, hidden_dim) for _ in range(depth)]) for depth in depths
         )
-        self.upsample = Linear(embed_dim, 4 * embed_dim, bias=False)
+        self.upsample = nn.Linear(embed_dim, 4 * embed_dim, bias=False)
         # one layer over both branches, coarse first: two would start from larger weights
-        self.head = Linear(2 * embed_dim, num_clusters, bias=False)
-        self.embed_patch = Linear(num_clusters * patch_size**2, embed_dim)
-        self.norm_scores = BatchNorm(num_clusters)
+        self.head = nn.Linear(2 * embed_dim, num_clusters, bias=False)
+        self.embed_patch = nn.Linear(num_clusters * patch_size**2, embed_dim)
+        self.norm_scores = TokenBatchNorm(num_clusters)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Cluster scores ``[B, num_clusters, H, W]`` of images ``[B, in_channels, H, W]``."""
+        """Cluster scores `[B, num_clusters, H, W]` of images `[B, in_channels, H, W]`."""
         (fine, _), (coarse, _) = self._branches(x)
         return self._scores(fine, coarse).permute(0, 3, 1, 2)
 
     def forward_features(self, x: Tensor) -> MSFormerFeatures:
-        """Cluster scores of images ``[B, in_channels, H, W]``, with what the losses need."""
+        """Cluster scores of images `[B, in_channels, H, W]`, with what the losses need."""
         (fine, context_fine), (coarse, context_coarse) = self._branches(x)
         scores = self._scores(fine, coarse)
         attention = self._patch_attention(self.norm_scores(scores))
         return MSFormerFeatures(scores.permute(0, 3, 1, 2), attention, (context_fine, context_coarse))
 
     def _branches(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Tokens ``[B, H / stride, W / stride, C]`` (rounded up) of each branch, and its last block's context."""
+        """Tokens `[B, H / stride, W / stride, C]` (rounded up) of each branch, and its last block's context."""
         out = []
         for embed, blocks in ((self.embed_fine, self.fine), (self.embed_coarse, self.coarse)):
             tokens, context = embed(x), x
@@ -165,15 +197,12 @@ class MSFormer(nn.Module):
         return out
 
     def _scores(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Join the branches' tokens into score tokens ``[B, H, W, num_clusters]``."""
+        """Join the branches' tokens into score tokens `[B, H, W, num_clusters]`."""
         batch, height, width, dim = fine.shape
-        # Upsampling and head are both linear: their product maps a coarse token to the scores of its 2 x 2
-        # pixels.
-        stacked = self.upsample.weight.shape[:-2]
-        to_pixels = self.upsample.weight.view(*stacked, 4, dim, dim)
-        head_coarse, head_fine = self.head.weight.split(dim, dim=-1)
-        kernel = head_coarse.unsqueeze(-3) @ to_pixels
-        kernel = kernel.reshape(*stacked, 4 * self.num_clusters, dim)
+        # Upsampling and head are both linear: their product maps a coarse token to the scores of its 2 x 2 pixels.
+        to_pixels = self.upsample.weight.view(4, dim, dim)
+        head_coarse, head_fine = self.head.weight.split(dim, dim=1)
+        kernel = (head_coarse @ to_pixels).reshape(4 * self.num_clusters, dim)
         pixels = coarse.flatten(1, 2) @ kernel.mT
         pixels = pixels.view(batch, *coarse.shape[1:3], 2, 2, self.num_clusters)
         upsampled = pixels.transpose(2, 3).reshape(batch, 2 * coarse.shape[1], 2 * coarse.shape[2], self.num_clusters)

@@ -1,7 +1,7 @@
 """What goes out: writers, DICOM SEG, records, measurements, tables, pictures, the report and the results folder."""
 
-from medseg.results.failures import raise_failures, write_failures
-from medseg.results.folder import ResultsFolder, remaining
+from medseg.results.failures import finish_run
+from medseg.results.folder import ResultsFolder
 from medseg.results.measurements import measure_segments, slice_axis_of
 from medseg.results.report.write import write_report, write_report_if
 from medseg.results.segment_measurement import SegmentMeasurement
@@ -13,11 +13,9 @@ __all__ = [
     "ResultsFolder",
     "SegmentMeasurement",
     "VolumeWriter",
+    "finish_run",
     "measure_segments",
-    "raise_failures",
-    "remaining",
     "slice_axis_of",
-    "write_failures",
     "write_measurement_tables",
     "write_report",
     "write_report_if",

@@ -5,64 +5,44 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medseg.data.fault_tolerant import CaseFailure
+from medseg.data.failures import CaseFailure
 from medseg.errors import InputError
-from medseg.files import atomic_write, case_name
+from medseg.files import atomic_write
+from medseg.results.report import write_report_if
 
-__all__ = ["raise_failures", "write_failures"]
+__all__ = ["FAILURES_FILE", "finish_run"]
 
-_PROBLEMS_FILE = "problems.json"
-_PROBLEMS_SHOWN = 20
+FAILURES_FILE = "problems.json"
+_MAX_SHOWN = 20
 
 
-def write_failures(
-    items: Sequence[Mapping[str, str]],
-    unreadable: Sequence[str],
-    failed: Sequence[CaseFailure],
+def finish_run(
+    failures: Sequence[CaseFailure],
+    cases: Sequence[Mapping[str, str]],
     output_dir: str | os.PathLike[str],
+    report: bool = False,
 ) -> None:
-    """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`; nothing if there is no problem.
+    """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`, then the report, then raise.
+
+    Nothing is written about failures if there are none.
 
     Args:
-        items: the cases of this run.
-        unreadable: a sentence for each that could not be read, which names its file.
-        failed: those that failed later.
+        failures: one per case without a result.
+        cases: the cases of this run.
         output_dir: folder of the results.
+        report: whether to write `report.html`.
+
+    Raises:
+        InputError: some cases failed, so that the exit status is 1; the message lists them.
     """
-    problems = _problems(items, unreadable, failed)
-    if problems:
-        with atomic_write(Path(output_dir) / _PROBLEMS_FILE) as temporary:
-            content = json.dumps([problem._asdict() for problem in problems], indent=2, ensure_ascii=False)
+    place = Path(output_dir) / FAILURES_FILE
+    if failures:
+        with atomic_write(place) as temporary:
+            content = json.dumps([failure._asdict() for failure in failures], indent=2, ensure_ascii=False)
             temporary.write_text(content + "\n", encoding="utf-8")
-
-
-def raise_failures(
-    items: Sequence[Mapping[str, str]],
-    unreadable: Sequence[str],
-    failed: Sequence[CaseFailure],
-    output_dir: str | os.PathLike[str],
-) -> None:
-    """Raise an `InputError` that lists the cases without a result, so that the status is 1, if there are any.
-
-    It comes last: after :func:`write_failures`, which takes the same arguments, and after the report.
-    """
-    problems = _problems(items, unreadable, failed)
-    if not problems:
-        return
-    lines = [f"- {problem.problem}" for problem in problems[:_PROBLEMS_SHOWN]]
-    if len(problems) > _PROBLEMS_SHOWN:
-        lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
-    place = Path(output_dir) / _PROBLEMS_FILE
-    raise InputError("\n".join([f"{len(problems)} of {len(items)} cases failed, listed in {place}:", *lines]))
-
-
-def _problems(
-    items: Sequence[Mapping[str, str]], unreadable: Sequence[str], failed: Sequence[CaseFailure]
-) -> list[CaseFailure]:
-    return [_unreadable(items, sentence) for sentence in unreadable] + list(failed)
-
-
-def _unreadable(items: Sequence[Mapping[str, str]], sentence: str) -> CaseFailure:
-    named = [str(item["image"]) for item in items if str(item["image"]) in sentence]
-    source = max(named, key=len, default="")
-    return CaseFailure(case_name(source), source, sentence, details="")
+    write_report_if(report, output_dir)
+    if failures:
+        lines = [f"- {failure.problem}" for failure in failures[:_MAX_SHOWN]]
+        if len(failures) > _MAX_SHOWN:
+            lines.append(f"- and {len(failures) - _MAX_SHOWN} more")
+        raise InputError("\n".join([f"{len(failures)} of {len(cases)} cases failed, listed in {place}:", *lines]))

@@ -1,6 +1,5 @@
 """Where a number comes from: versions, weights, command."""
 
-import hashlib
 import json
 import re
 import shlex
@@ -12,10 +11,10 @@ import monai
 import torch
 
 import medseg
+from medseg.files import file_sha256
 
 __all__ = ["command_line", "file_sha256", "read_metadata", "run_provenance"]
 
-_READ_AT_ONCE = 2**20
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -50,15 +49,6 @@ def run_provenance(
 def read_metadata(bundle_root: str | Path) -> dict[str, Any]:
     """The metadata.json of the bundle in the folder `bundle_root`."""
     return json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; the file is read piece by piece."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(_READ_AT_ONCE):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def command_line() -> str:

@@ -1,37 +1,29 @@
 """Transforms that MONAI does not have."""
 
 from medseg.transforms.argmax_invert import ArgmaxInvertd
-from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColord
-from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
-from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
+from medseg.transforms.channel_mix import ChannelMixd
+from medseg.transforms.cluster_color import ClusterColord
+from medseg.transforms.cluster_to_mask import ClusterToMaskd
+from medseg.transforms.flatten_vignette import FlattenVignetted
 from medseg.transforms.label_groups import LabelGroupsd
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
-from medseg.transforms.morphology import RandDilateEroded, dilate, elliptic_kernel, erode
-from medseg.transforms.save_volume import SaveDicomSegd, SaveImageVolumed
-from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatten_vignette
+from medseg.transforms.rand_dilate_erode import RandDilateEroded
+from medseg.transforms.rand_image_enhance import RandImageEnhanced
+from medseg.transforms.save_dicom_seg import SaveDicomSegd
+from medseg.transforms.save_image_volume import SaveImageVolumed
 
 __all__ = [
     "MASK_STRATEGIES",
     "ArgmaxInvertd",
     "ChannelMixd",
-    "ChannelOrderd",
     "ClusterColord",
-    "ClusterToMask",
     "ClusterToMaskd",
-    "FlattenVignette",
     "FlattenVignetted",
     "LabelGroupsd",
     "RandDilateEroded",
     "RandImageEnhanced",
     "SaveDicomSegd",
     "SaveImageVolumed",
-    "adjust_brightness",
-    "adjust_contrast",
-    "adjust_sharpness",
-    "dilate",
-    "elliptic_kernel",
-    "erode",
-    "flatten_vignette",
     "lesion_mask",
     "lung_mask",
 ]

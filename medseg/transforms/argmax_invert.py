@@ -1,4 +1,4 @@
-"""From probabilities on the network's grid to a label map on the source's own voxels, in bounded memory."""
+"""From probabilities on the network's grid to a label map on the source's voxels, in bounded memory."""
 
 from collections.abc import Hashable, Mapping
 
@@ -17,22 +17,19 @@ __all__ = ["ArgmaxInvertd"]
 class ArgmaxInvertd(MapTransform):
     """The class of the largest probability in each voxel of the source: undoes resampling and takes the argmax.
 
-    It gives what MONAI's `Invertd` (linear) followed by `AsDiscreted(argmax=True)` gives after `Orientationd`,
-    `Spacingd` and other steps that the affine tells, without ever holding the probabilities of the whole source:
-    these would take four bytes a voxel and class, the label map takes one. Voxels beyond the grid's border get the
-    border's class.
+    It gives what MONAI's `Invertd` (linear) and `AsDiscreted(argmax=True)` give after `Orientationd`, `Spacingd` and
+    other steps that the affine tells, but never holds the probabilities of the whole source: these take four bytes a
+    voxel and class, the label map takes one. Voxels beyond the grid's border get the border's class.
 
     Args:
         keys: keys of probabilities or logits, each a `MetaTensor` `[C, X, Y, Z]` of 2 to 255 classes that knows its
-            own affine and, from `LoadImaged`, the source's `original_affine` and `spatial_shape`.
+            own affine and, from `LoadImaged`, the source's `original_affine` and `spatial_shape`. Each becomes a label
+            map `[1, X, Y, Z]` of uint8 with the source's shape and affine.
         slab_voxels: how many voxels of the source are resampled at a time; at least one slice is.
         allow_missing_keys: do nothing for missing keys.
 
-    Returns (on a call):
-        a label map `[1, X, Y, Z]` of uint8 per key, with the source's shape and affine.
-
     Raises:
-        ValueError: (on a call) for anything else than a `MetaTensor` of three axes and 2 to 255 classes.
+        ValueError: On a call, for anything else than a `MetaTensor` of three axes and 2 to 255 classes.
     """
 
     def __init__(self, keys: KeysCollection, slab_voxels: int = 2**22, allow_missing_keys: bool = False) -> None:
@@ -41,6 +38,7 @@ class ArgmaxInvertd(MapTransform):
         self.resample = SpatialResample(mode="bilinear", padding_mode="border", align_corners=False, dtype=np.float32)
 
     def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
+        """Return a copy of `data` with label maps in place of the probabilities."""
         out = dict(data)
         for key in self.key_iterator(out):
             out[key] = self._source_labels(out[key])
@@ -65,6 +63,5 @@ class ArgmaxInvertd(MapTransform):
             slab: torch.Tensor = self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size)
             labels[..., first : first + thickness] = slab.argmax(0).to(torch.uint8).cpu().numpy()
         labels = apply_orientation(labels, ornt_transform(ours, source)).copy()  # no negative strides
-        return MetaTensor(
-            torch.from_numpy(labels)[None], meta={**scores.meta, MetaKeys.AFFINE: torch.as_tensor(affine)}
-        )
+        meta = {**scores.meta, MetaKeys.AFFINE: torch.as_tensor(affine)}
+        return MetaTensor(torch.from_numpy(labels)[None], meta=meta)

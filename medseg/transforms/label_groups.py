@@ -12,21 +12,20 @@ __all__ = ["LabelGroupsd"]
 
 
 class LabelGroupsd(MapTransform):
-    """Joins the values of a label map to classes: those of the first group become 1, of the second 2, and so on.
+    """Join the values of a label map to classes: those of the first group become 1, of the second 2, and so on.
 
-    Every value of no group becomes 0, the background. (:py:class:`monai.transforms.MapLabelValued` would let it
-    pass, so that all values of all files had to be known.)
+    Every value of no group becomes 0, the background. MONAI's `LabelFilterd` followed by `MapLabelValued` does the
+    same, but needs the groups spelled out three times in each config and cannot check that they fit the network.
 
     Args:
         keys: keys of the label maps, tensors of any shape that hold whole numbers.
         groups: the values of each class, for example `[[10, 11], [12, 13, 14]]`.
-        num_classes: classes that the network tells apart, background included, to be compared with the groups; None
-            compares nothing.
+        num_classes: classes of the network, background included, to be compared with the groups; None compares nothing.
         allow_missing_keys: do nothing for missing keys.
 
     Raises:
-        InputError: when `num_classes` is not one more than there are groups.
-        ValueError: when there is no group, a group is empty, or a value stands in more than one place.
+        InputError: `num_classes` is not one more than there are groups.
+        ValueError: There is no group, a group is empty, or a value occurs more than once.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class LabelGroupsd(MapTransform):
         self.groups = groups
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        """Return a copy of `data` with the label maps renumbered."""
         out = dict(data)
         for key in self.key_iterator(out):
             label = out[key]

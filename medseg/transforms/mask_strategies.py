@@ -1,7 +1,7 @@
 """Rules that make a mask of one kind of object from a cluster map and its image, without ground truth.
 
-Each is a function ``(labels, image, **options) -> mask``: cluster map ``[H, W]`` of whole numbers, image
-``[C, H, W]``, mask ``[H, W]`` of bool. :data:`MASK_STRATEGIES` names them for configs.
+Each is a function `(labels, image, **options) -> mask`: cluster map `[H, W]` of whole numbers, image `[C, H, W]`, mask
+`[H, W]` of bool, empty where no object is found. `MASK_STRATEGIES` names them for configs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from skimage.measure import label as connected_components
 from skimage.morphology import closing, disk, opening
 from skimage.segmentation import clear_border
 
-__all__ = ["MASK_STRATEGIES", "cluster_means", "lesion_mask", "lung_mask"]
+__all__ = ["MASK_STRATEGIES", "center_distance", "cluster_means", "lesion_mask", "lung_mask"]
 
 
 def lesion_mask(
@@ -35,10 +35,10 @@ def lesion_mask(
     Args:
         labels: cluster map.
         image: RGB, or one channel.
-        channel_weights: of red, green and blue in the brightness. Melanin absorbs blue light most, so that blue
-            alone shows pigment with the highest contrast. Ignored for images that have not as many channels.
-        view_radius: what lies outside of this ellipse is the dark frame of the dermatoscope, not skin; 1 touches
-            the image's sides, 1.42 its corners.
+        channel_weights: of red, green and blue in the brightness. Melanin absorbs blue light most, so that blue alone
+            shows pigment with the highest contrast. Ignored for images that have not as many channels.
+        view_radius: what lies outside of this ellipse is the dark frame of the dermatoscope, not skin; 1 touches the
+            image's sides, 1.42 its corners.
         center_width: width of the Gaussian that weighs pixels by their distance from the center, in half sides.
         opening_radius: of the opening that cuts hairs off, as a share of the shorter side.
         min_contrast: least difference of the mean brightness of both groups of clusters; below it there is no lesion.
@@ -48,17 +48,16 @@ def lesion_mask(
     height, width = labels.shape
     weights = np.asarray(channel_weights, dtype=np.float64)
     brightness = image.mean(0) if len(weights) != len(image) else np.tensordot(weights / weights.sum(), image, axes=1)
-    distance = _center_distance(height, width)
+    distance = center_distance(height, width)
     view = distance < view_radius
     means = cluster_means(labels, brightness)
-    threshold = _otsu(means[view])
-    dark = (means <= threshold) & view
+    dark = (means <= _otsu(means[view])) & view
     light = ~dark & view
     if not dark.any() or not light.any() or brightness[light].mean() - brightness[dark].mean() < min_contrast:
         return np.zeros(labels.shape, dtype=bool)
     dark = ndimage.binary_fill_holes(opening(dark, disk(max(1, round(opening_radius * min(height, width))))))
     importance = np.exp(-np.square(distance / center_width))
-    parts = [dark_part for dark_part in _parts(dark) if _is_plausible(dark_part, area_limits, max_border)]
+    parts = [part for part in _parts(dark) if _is_plausible(part, area_limits, max_border)]
     return max(parts, key=lambda part: float(importance[part].sum()), default=np.zeros(labels.shape, dtype=bool))
 
 
@@ -84,8 +83,7 @@ def lung_mask(
         closing_radius: of the closing that takes vessels in, as a share of the shorter side.
     """
     means = cluster_means(labels, image.mean(0))
-    threshold = _otsu(means)
-    air = means <= threshold
+    air = means <= _otsu(means)
     if air.all():
         return np.zeros(labels.shape, dtype=bool)
     # a row around the image joins all air outside, also where a table or an arm divides it
@@ -101,11 +99,18 @@ MASK_STRATEGIES: dict[str, Callable[..., np.ndarray]] = {"lesion": lesion_mask, 
 
 
 def cluster_means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Replace every pixel's value by the mean of its cluster; both ``[H, W]``."""
-    _, place = np.unique(labels, return_inverse=True)
-    place = place.ravel()
-    means = np.bincount(place, weights=values.ravel()) / np.bincount(place)
-    return means[place].reshape(labels.shape)
+    """Replace every pixel's value by the mean of its cluster; both `[H, W]`."""
+    _, indices = np.unique(labels, return_inverse=True)
+    indices = indices.ravel()
+    means = np.bincount(indices, weights=values.ravel()) / np.bincount(indices)
+    return means[indices].reshape(labels.shape)
+
+
+def center_distance(height: int, width: int) -> np.ndarray:
+    """Distance of every pixel from the center in half sides: 1 in the middle of each side."""
+    rows = (np.arange(height) + 0.5) / height * 2 - 1
+    columns = (np.arange(width) + 0.5) / width * 2 - 1
+    return np.hypot(rows[:, None], columns[None, :])
 
 
 def _otsu(values: np.ndarray) -> float:
@@ -115,13 +120,6 @@ def _otsu(values: np.ndarray) -> float:
     """
     levels, counts = np.unique(values, return_counts=True)
     return float(levels[0]) if len(levels) < 2 else float(threshold_otsu(hist=(counts, levels)))
-
-
-def _center_distance(height: int, width: int) -> np.ndarray:
-    """Distance from the center in half sides: 1 in the middle of each side."""
-    rows = (np.arange(height) + 0.5) / height * 2 - 1
-    columns = (np.arange(width) + 0.5) / width * 2 - 1
-    return np.hypot(rows[:, None], columns[None, :])
 
 
 def _parts(mask: np.ndarray) -> list[np.ndarray]:

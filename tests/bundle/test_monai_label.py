@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from medseg.bundle.monai_label import copy_for_label
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.errors import InputError
 from medseg.networks import SSFormer
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_served_is_said_in_a_sentence(
         copy_for_label(bundle, tmp_path, {"encoders": "mit_b0"})
     with pytest.raises(InputError, match=r"model\.pt"):  # the defaults are another network
         copy_for_label(bundle, tmp_path / "other")
-    assert main(["label", str(bundle), str(tmp_path), "--app", str(tmp_path / "app"), "--set", "encoder=mit_b0"]) == 1
+    assert main(["serve", str(bundle), str(tmp_path), "--app", str(tmp_path / "app"), "--set", "encoder=mit_b0"]) == 1
     (bundle / "models" / "model.pt").unlink()
     with pytest.raises(InputError, match="train first"):
         copy_for_label(bundle, tmp_path / "none")
@@ -92,5 +92,5 @@ def test_without_label_the_setup_is_named(
 ) -> None:
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     values = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
-    assert main(["label", str(bundle), str(tmp_path), "--app", str(tmp_path / "app"), *values]) == 1
+    assert main(["serve", str(bundle), str(tmp_path), "--app", str(tmp_path / "app"), *values]) == 1
     assert "label_server.sh" in capsys.readouterr().err

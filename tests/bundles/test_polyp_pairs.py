@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from running import run_here
 
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.networks import SSFormer
 
 BUNDLE = "ssformer_polyp_segmentation"

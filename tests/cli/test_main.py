@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.networks import SSFormer, build_encoder
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg.data import check_images, check_pairs, find_images, find_pairs
+from medseg.data import check_pairs, find_pairs
 from medseg.errors import InputError
 
 MASK = np.zeros((40, 56), np.uint8)
@@ -75,15 +75,3 @@ def test_long_lists_are_cut(root: Path) -> None:
 def test_no_pairs() -> None:
     with pytest.raises(InputError, match="empty"):
         check_pairs([])
-
-
-def test_check_images(root: Path) -> None:
-    (root / "images" / "b.png").write_bytes(b"nothing")
-    (root / "images" / "d.jpg").touch()
-    (root / "images" / "d.png").unlink()
-    good, sentences = check_images(find_images(root))
-    assert [Path(item["image"]).stem for item in good] == ["a", "c", "e", "f", "g"]
-    assert len(sentences) == 2
-    for name, sentence in zip(("b.png", "d.jpg"), sentences, strict=True):
-        assert sentence.startswith(f"{root / 'images' / name} cannot be read")
-    assert check_images([]) == ([], [])

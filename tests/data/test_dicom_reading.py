@@ -25,7 +25,7 @@ from dicom_files import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.transforms import LoadImage, Orientation
+from monai.transforms import Compose, LoadImage, LoadImaged, Orientation
 from PIL import Image
 from pydicom.fileset import FileSet
 from pydicom.uid import (
@@ -37,7 +37,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from medseg.data import VolumeReader, check_volumes, find_volumes
+from medseg.data import CaseFailure, FaultTolerantDataset, VolumeReader, find_volumes
 from medseg.data.dicom import load_series
 from medseg.errors import InputError
 
@@ -58,6 +58,12 @@ def in_ras(path: str | Path) -> Any:
     return Orientation("RAS", labels=(("L", "R"), ("P", "A"), ("I", "S")))(image[None])
 
 
+def problems_of(items: list[dict[str, str]]) -> list[str]:
+    """The sentence of each volume that cannot be used."""
+    data = FaultTolerantDataset(items, Compose([LoadImaged("image", reader=VolumeReader)]))
+    return [item.problem for item in data if isinstance(item, CaseFailure)]
+
+
 def assert_same(path: str | Path, volume: np.ndarray, affine: np.ndarray, tmp_path: Path) -> None:
     """The series is what nibabel reads of the same volume as NIfTI."""
     nibabel.save(nibabel.Nifti1Image(volume, affine), tmp_path / "same.nii")
@@ -71,7 +77,7 @@ def test_a_series_is_what_its_nifti_is(axes: tuple[tuple[float, ...], ...], tmp_
     volume, affine = some_volume(), nifti_affine(axes, SPACING)
     write_slices(tmp_path / "series", slices_of(volume, affine))
     (item,) = find_volumes(tmp_path / "series")
-    assert check_volumes([item]) == ([item], [])
+    assert problems_of([item]) == []
     assert_same(item["image"], volume, affine, tmp_path)
     assert_same(tmp_path / "series", volume, affine, tmp_path)
 
@@ -115,7 +121,7 @@ def test_positions_that_the_scanner_rounded(tmp_path: Path) -> None:
 
 def names(path: Path) -> list[str]:
     items = find_volumes(path)
-    assert check_volumes(items) == (items, [])
+    assert problems_of(items) == []
     found = [Path(item["image"]).stem for item in items]
     assert all(name.replace("_", "").replace("-", "").isalnum() for name in found)
     assert len({name.casefold() for name in found}) == len(found)
@@ -249,7 +255,7 @@ def test_multi_frame(frames: list[int], tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     multi_frame(slices_of(volume, affine), frames).save_as(tmp_path / "a" / "all", enforce_file_format=True)
     (item,) = find_volumes(tmp_path / "a")
-    assert check_volumes([item]).problems == []
+    assert problems_of([item]) == []
     assert_same(item["image"], volume, affine, tmp_path)
 
 
@@ -334,9 +340,8 @@ def test_a_fault_is_told_in_one_sentence(fault: str, tmp_path: Path, caplog: pyt
     write_series(tmp_path / "sick", change)
     write_series(tmp_path / "well")
     sick, well = find_volumes(tmp_path)
-    checked = check_volumes([sick, well])
-    assert checked.readable == [well]
-    (sentence,) = checked.problems
+    assert problems_of([well]) == []
+    (sentence,) = problems_of([sick])
     uid = pydicom.dcmread(next((tmp_path / "sick").iterdir())).SeriesInstanceUID
     with pytest.raises(InputError, match=words):
         load_series(sick["image"])
@@ -348,14 +353,14 @@ def test_a_fault_is_told_in_one_sentence(fault: str, tmp_path: Path, caplog: pyt
 
 def test_too_few_slices(tmp_path: Path) -> None:
     write_slices(tmp_path / "a", slices_of(some_volume((9, 7, 2)), nifti_affine(AXIAL, SPACING)))
-    assert "2 slices, too few" in check_volumes(find_volumes(tmp_path / "a")).problems[0]
+    assert "2 slices, too few" in problems_of(find_volumes(tmp_path / "a"))[0]
 
 
 def test_many_missing_slices(tmp_path: Path) -> None:
     paths = write_slices(tmp_path / "a", slices_of(some_volume((4, 3, 30)), nifti_affine(AXIAL, SPACING)))
     for k in (2, 9, 10, 25):
         paths[k].unlink()
-    assert "misses 4 slices" in check_volumes(find_volumes(tmp_path / "a")).problems[0]
+    assert "misses 4 slices" in problems_of(find_volumes(tmp_path / "a"))[0]
 
 
 @pytest.mark.parametrize("size", [0, 20, 140, 400, 900])
@@ -364,9 +369,8 @@ def test_truncated_files(size: int, tmp_path: Path) -> None:
     for k in (4, 2):
         paths = write_series(tmp_path / f"{size}_{k}")
         paths[k].write_bytes(paths[k].read_bytes()[:size])
-        checked = check_volumes(find_volumes(tmp_path / f"{size}_{k}"))
-        assert checked.readable == []
-        assert paths[k].name in checked.problems[0] or "missing or unreadable" in checked.problems[0]
+        (problem,) = problems_of(find_volumes(tmp_path / f"{size}_{k}"))
+        assert paths[k].name in problem or "missing or unreadable" in problem
 
 
 def test_damaged_series_only(tmp_path: Path) -> None:
@@ -381,7 +385,7 @@ def test_damaged_zip(tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in")
     data = (tmp_path / "a.zip").read_bytes()
     (tmp_path / "a.zip").write_bytes(data[:1000] + bytes(300) + data[1300:])
-    assert "cannot be" in " ".join(check_volumes(find_volumes(tmp_path / "a.zip")).problems)
+    assert "cannot be" in " ".join(problems_of(find_volumes(tmp_path / "a.zip")))
 
 
 def test_several_multi_frame_files(tmp_path: Path) -> None:
@@ -391,7 +395,7 @@ def test_several_multi_frame_files(tmp_path: Path) -> None:
         whole = multi_frame(slices, frames)
         whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         whole.save_as(tmp_path / "a" / f"{i}.dcm", enforce_file_format=True)
-    assert "some of many frames" in check_volumes(find_volumes(tmp_path / "a")).problems[0]
+    assert "some of many frames" in problems_of(find_volumes(tmp_path / "a"))[0]
 
 
 def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> None:
@@ -399,9 +403,40 @@ def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> N
     nibabel.save(nibabel.Nifti1Image(some_volume(), np.eye(4)), tmp_path / "b.nii")
     program = (
         "import sys; sys.modules['pydicom'] = sys.modules['highdicom'] = None\n"
-        "import medseg.transforms; from medseg.data import check_volumes, find_volumes\n"
-        f"assert not check_volumes(find_volumes({str(tmp_path / 'b.nii')!r})).problems\n"
+        "import medseg.transforms; from medseg.data import VolumeReader, find_volumes\n"
+        f"VolumeReader().get_data(VolumeReader().read(find_volumes({str(tmp_path / 'b.nii')!r})[0]['image']))\n"
         f"find_volumes({str(tmp_path / 'a')!r})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("install them by `pip install medseg[dicom]`.")
+    assert done.stderr.strip().endswith("DICOM needs pydicom, highdicom: install with `pip install pydicom highdicom`.")
+
+
+def test_headers_are_read_once_and_again_when_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "in" / "a")
+    paths = write_series(tmp_path / "in" / "b")
+    shutil.make_archive(str(tmp_path / "both"), "zip", tmp_path / "in")
+    read_headers: list[Any] = []
+    dcmread = pydicom.dcmread
+
+    def counted(file: Any, **options: Any) -> Any:
+        if "specific_tags" in options:
+            read_headers.append(file)
+        return dcmread(file, **options)
+
+    monkeypatch.setattr(pydicom, "dcmread", counted)
+    for source in (tmp_path / "in", tmp_path / "both.zip"):
+        read_headers.clear()
+        for item in find_volumes(source):
+            for _ in range(2):  # to load, and to write the DICOM SEG
+                assert load_series(item["image"])[0].shape == (9, 7, 5)
+        assert len(read_headers) == 10
+    read_headers.clear()
+    changed = dcmread(paths[2])
+    changed.RescaleIntercept = 5
+    changed.save_as(paths[2])
+    unchanged, after = load_series(tmp_path / "in" / "a"), load_series(paths[0])
+    assert len(read_headers) == 1
+    assert not np.array_equal(unchanged[0], after[0])
+    paths[1].unlink()
+    with pytest.raises(InputError, match="misses 1 slices"):
+        load_series(paths[0])

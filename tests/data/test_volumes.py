@@ -3,8 +3,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from monai.transforms import Compose, LoadImaged
 
-from medseg.data.volumes import check_volumes, find_volumes
+from medseg.data import FaultTolerantDataset, VolumeReader, find_volumes
 from medseg.errors import InputError
 
 
@@ -32,10 +33,15 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_broken_volumes_are_told_from_readable_ones(tmp_path: Path) -> None:
     good, flat = write(tmp_path / "good.nii.gz"), write(tmp_path / "flat.nii.gz", (3, 4))
-    torn = tmp_path / "torn.nii.gz"
+    torn, blank = tmp_path / "torn.nii.gz", tmp_path / "blank.nii"
     torn.write_bytes(good.read_bytes()[:60])
-    checked = check_volumes([{"image": str(path)} for path in (good, flat, torn)])
-    assert checked.readable == [{"image": str(good)}]
-    assert "2 axes" in checked.problems[0]
-    assert "torn.nii.gz cannot be read" in checked.problems[1]
-    assert check_volumes([]) == ([], [])
+    nibabel.save(nibabel.Nifti1Image(np.full((3, 4, 5), np.nan, np.float32), np.eye(4)), blank)
+    data = FaultTolerantDataset(
+        [{"image": str(path)} for path in (good, flat, torn, blank)],
+        Compose([LoadImaged("image", reader=VolumeReader)]),
+    )
+    assert data[0]["image"].shape == (3, 4, 5)
+    problems = [data[index].problem for index in (1, 2, 3)]
+    assert problems[0] == f"{flat} has 2 axes: give a volume of three."
+    assert problems[1].startswith(f"{torn} cannot be read (")
+    assert problems[2] == f"{blank} holds no finite value: export it again."

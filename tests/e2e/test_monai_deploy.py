@@ -133,7 +133,7 @@ def test_what_medseg_exports_gives_the_bundle_s_own_mask(tmp_path: Path) -> None
         logits = network(torch.rand(2, 3, 64, 64))
         center(network, logits.mean((0, 2, 3)))
     torch.save(network.state_dict(), tmp_path / "model.pt")
-    export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False, tensorrt=False)
+    export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         (tmp_path / "model.ts").write_bytes(archive.read(f"{BUNDLE.name}/models/model.ts"))
     slices = slices_of(volume.get_fdata(), volume.affine)

@@ -82,7 +82,7 @@ def evaluator(
     batch_size: int = 1,
     load: Transform | None = None,
 ) -> FaultTolerantEvaluator:
-    data = FaultTolerantDataset([{"image": f"/in/{name}.png"} for name in names], load or Load())
+    data = FaultTolerantDataset([{"image": f"/in/{name}.png"} for name in names], Compose([load or Load()]))
     return FaultTolerantEvaluator(
         device=torch.device("cpu"),
         val_data_loader=ThreadDataLoader(data, batch_size=batch_size, collate_fn=no_collation),
@@ -98,7 +98,7 @@ def test_reading_and_network_failures_cost_their_own_case(batch_size: int) -> No
     engine = evaluator(results, network=FailsAt(2, RuntimeError("no")), batch_size=batch_size)
     engine.run()
     assert results.seen == {"a": 0, "d": 6, "e": 8}
-    problems = {problem.case: problem for problem in engine.problems}
+    problems = {problem.case: problem for problem in engine.failures}
     assert problems.keys() == {"b", "c"}
     assert problems["b"].problem == "/in/b.png cannot be read: replace it."
     assert problems["c"].problem.startswith("/in/c.png failed (RuntimeError: no): ")
@@ -120,8 +120,8 @@ def test_postprocessing_failures_cost_their_own_case_and_run_once(batch_size: in
     engine.run()
     assert results.seen == {"a": 1, "e": 9}
     assert calls == [0, 4, 8]
-    assert [problem.case for problem in engine.problems] == ["c"]
-    assert "failed (ValueError: nothing to see)" in engine.problems[0].problem
+    assert [problem.case for problem in engine.failures] == ["c"]
+    assert "failed (ValueError: nothing to see)" in engine.failures[0].problem
 
 
 def test_a_handler_that_fails_costs_the_case() -> None:
@@ -129,7 +129,7 @@ def test_a_handler_that_fails_costs_the_case() -> None:
     engine = evaluator(results, ["a", "c", "e"])
     engine.run()
     assert results.seen == {"a": 0, "e": 8}
-    assert [problem.case for problem in engine.problems] == ["c"]
+    assert [problem.case for problem in engine.failures] == ["c"]
 
 
 def test_a_handler_of_the_whole_run_may_not_fail() -> None:
@@ -176,13 +176,14 @@ def test_nothing_to_do_still_sums_up() -> None:
     engine = evaluator(results, [])
     engine.run()
     assert results.events == ["EPOCH_STARTED", "EPOCH_COMPLETED", "COMPLETED"]
-    assert engine.problems == []
+    assert engine.failures == []
 
 
 def test_a_file_that_vanished(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((1, 3, 2), np.float32))
     data = FaultTolerantDataset(
-        [{"image": str(tmp_path / f"{name}.npy")} for name in "ab"], LoadImaged("image", reader="NumpyReader")
+        [{"image": str(tmp_path / f"{name}.npy")} for name in "ab"],
+        Compose([LoadImaged("image", reader="NumpyReader")]),
     )
     assert data[0]["image"].shape == (1, 3, 2)
     assert data[1].case == "b"
@@ -197,7 +198,7 @@ def test_a_loader_that_ends_early_is_an_error() -> None:
                 raise SystemExit
             return super().__getitem__(index)
 
-    data = Breaks([{"image": f"/in/{name}.png"} for name in "ac"], Load())
+    data = Breaks([{"image": f"/in/{name}.png"} for name in "ac"], Compose([Load()]))
     engine = FaultTolerantEvaluator(
         device=torch.device("cpu"),
         val_data_loader=ThreadDataLoader(data, batch_size=1, collate_fn=no_collation),

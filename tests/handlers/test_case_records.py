@@ -80,7 +80,7 @@ def run(data: Path, out: Path, batch_size: int = 1, **options: Any) -> None:
         ]
     )
     items = find_images(data) if flat else find_volumes(data)
-    given = {"preprocessing": preprocessing, "seed": 3, "device": "cpu", **options}
+    given = {"seed": 3, "device": "cpu", **options}
     SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(items, preprocessing), batch_size=batch_size),
@@ -192,11 +192,6 @@ def test_records_without_measurements(tmp_path: Path, out: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "records"]
 
 
-def test_without_preprocessing_there_are_no_intensities(tmp_path: Path, out: Path) -> None:
-    run(pictures(tmp_path / "in", "a"), out, preprocessing=None)
-    assert record(out, "a")["measurements"][0]["mean_intensity"] is None
-
-
 def test_a_run_that_is_killed_while_it_writes_leaves_no_half_record(tmp_path: Path, out: Path) -> None:
     pictures(tmp_path / "in", "a", "b")
     script = (
@@ -263,16 +258,11 @@ def test_a_case_that_cannot_be_recorded(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(items, loading), batch_size=1),
         network=nn.AvgPool2d(2),
-        val_handlers=[CaseRecords(out, POLYP, loading)],
+        val_handlers=[CaseRecords(out, POLYP)],
     )
     with pytest.raises(error, match=message):
         evaluator.run()
     assert not (out / "records").exists()
-
-
-def test_preprocessing_that_loads_nothing() -> None:
-    with pytest.raises(ValueError, match="no LoadImaged of 'image'"):
-        CaseRecords("out", POLYP, Compose([EnsureChannelFirstd("image")]))
 
 
 def test_commands_hold_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.metrics import DiceMetric
 
+from medseg.errors import InputError
 from medseg.metrics import SaliencyMetric
 from medseg.metrics import saliency as saliency_module
 
@@ -250,7 +251,7 @@ def test_wrong_input_is_named(prob: torch.Tensor, mask: torch.Tensor | None, mes
         SaliencyMetric()(prob, mask)
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saliency_module, "has_py_sod_metrics", False)
-    with pytest.raises(ImportError, match=r"pip install pysodmetrics"):
+    with pytest.raises(InputError, match="pip install pysodmetrics"):
         SaliencyMetric()

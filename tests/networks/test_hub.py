@@ -1,9 +1,7 @@
-"""Weights by name, from a server on this machine that answers as the Hugging Face hub does."""
+"""Weights by name; the hub is replaced at the boundary to `huggingface_hub`."""
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,61 +10,51 @@ import torch
 from medseg.networks import SSFormer, build_encoder
 from medseg.networks.checkpoints import PRETRAINED, find_weights
 
-NAME = "mit_b0"
+huggingface_hub = pytest.importorskip("huggingface_hub")
+NAME = "mit_b1"
 
 
 class Hub:
-    """The file, and the checksum that the server claims for it."""
+    """A hub with one file; what it hands out lies in a cache laid out as that of `huggingface_hub`."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, cache: Path) -> None:
         self.content = content
-        self.checksum: str | None = hashlib.sha256(content).hexdigest()
-        self.downloads = 0
-        hub = self
+        self.cache = cache
+        self.asked: list[tuple[str, str, str]] = []
+        self.error: Exception | None = None
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                if not self.path.startswith("/nvidia/mit-b0/resolve/main/"):
-                    return self.send_error(404)
-                self.send_response(302)
-                if hub.checksum is not None:
-                    self.send_header("X-Linked-ETag", f'"{hub.checksum}"')
-                self.send_header("Location", "/store")
-                self.end_headers()
+    def put(self, repository: str, file: str, revision: str) -> Path:
+        folder = self.cache / f"models--{repository.replace('/', '--')}"
+        blob = folder / "blobs" / hashlib.sha256(self.content).hexdigest()
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(self.content)
+        commit = "c" * 40 if revision == "main" else revision
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / revision).write_text(commit)
+        path = folder / "snapshots" / commit / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(blob)
+        return path
 
-            def do_GET(self) -> None:
-                if self.path != "/store":
-                    return self.do_HEAD()
-                hub.downloads += 1
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(hub.content)))
-                self.end_headers()
-                self.wfile.write(hub.content)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def download(self, repository: str, file: str, revision: str) -> str:
+        self.asked.append((repository, file, revision))
+        if self.error is not None:
+            raise self.error
+        return str(self.put(repository, file, revision))
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> dict[str, torch.Tensor]:
+def weights() -> dict[str, torch.Tensor]:
     return {f"encoder.{key}": tensor for key, tensor in build_encoder(NAME).state_dict().items()}
 
 
 @pytest.fixture
-def hub(weights: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(weights: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     torch.save(weights, tmp_path / "served.bin")
-    hub = Hub((tmp_path / "served.bin").read_bytes())
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.server.server_port}")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    yield hub
-    hub.close()
+    hub = Hub((tmp_path / "served.bin").read_bytes(), tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub.cache))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.download)
+    return hub
 
 
 def test_downloads_once_shows_the_license_and_loads(
@@ -75,37 +63,55 @@ def test_downloads_once_shows_the_license_and_loads(
     for _ in range(2):
         network = SSFormer(encoder=NAME, decoder_channels=8, pretrained=NAME)
         assert all(torch.equal(network.state_dict()[key], tensor) for key, tensor in weights.items())
-    assert hub.downloads == 1
+    assert hub.asked == [("nvidia/mit-b1", "pytorch_model.bin", "main")]
     assert "non-commercial use only" in caplog.text
 
 
-def test_a_damaged_download_is_not_kept(hub: Hub) -> None:
-    hub.checksum = "0" * 64
-    with pytest.raises(ValueError, match="is damaged, nothing was kept"):
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("pvt_v2_b2", "model.safetensors"), ("mit_b0", "pytorch_model.bin"), ("mit_b0", "model.safetensors")],
+)
+def test_what_another_library_fetched_is_taken(hub: Hub, name: str, file: str) -> None:
+    path = hub.put(PRETRAINED[name].repository, file, "main")
+    assert find_weights(name) == path
+    assert hub.asked == []
+
+
+def test_a_pinned_revision_is_asked_for(hub: Hub) -> None:
+    find_weights("mit_b0")
+    assert hub.asked == [("nvidia/mit-b0", "model.safetensors", "25ce79d97e6d9d509ed12e17cb2eb89b0a83a2dc")]
+
+
+def test_a_damaged_file_is_refused_every_time(hub: Hub) -> None:
+    blob = find_weights(NAME).resolve()
+    blob.write_bytes(hub.content[:-1] + b"?")
+    with pytest.raises(ValueError, match="is damaged: delete it and try again") as error:
         find_weights(NAME)
-    assert [path for path in PRETRAINED[NAME].path.parent.iterdir() if path.is_file()] == []
+    assert str(blob) in str(error.value)
 
 
-def test_without_a_checksum_nothing_is_downloaded(hub: Hub) -> None:
-    hub.checksum = None
-    with pytest.raises(FileNotFoundError, match="announces no checksum"):
+@pytest.mark.parametrize("offline", [True, False])
+def test_without_network_it_says_how_to_get_the_file(
+    offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library itself, in its offline mode or before a closed port."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with pytest.raises(FileNotFoundError, match=r"cannot be downloaded \(") as error:
         find_weights(NAME)
-    assert hub.downloads == 0
+    assert "hf download nvidia/mit-b1 pytorch_model.bin --revision main" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_offline_it_says_which_file_to_put_where(hub: Hub) -> None:
-    hub.close()
-    with pytest.raises(FileNotFoundError) as error:
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError, match="pip install huggingface_hub"):
         find_weights(NAME)
-    path = PRETRAINED[NAME].path
-    assert str(path) in str(error.value)
-    assert PRETRAINED[NAME].url in str(error.value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(hub.content)
-    assert find_weights(NAME) == path
 
 
-def test_a_name_that_is_none(tmp_path: Path) -> None:
+def test_a_name_that_is_none() -> None:
     with pytest.raises(FileNotFoundError, match=r"no weight file 'resnet50'.*pvt_v2_b2"):
         find_weights("resnet50")
 

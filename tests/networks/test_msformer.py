@@ -135,11 +135,13 @@ def test_every_parameter_gets_a_gradient():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_stacked_parameters_are_one_network_per_image(training):
+def test_an_ensemble_is_one_network_per_image(training):
     nets = []
     for seed in range(3):
         torch.manual_seed(seed)
         nets.append(MSFormer(**SMALL).train(training))
+        if training:
+            torch.func.replace_all_batch_norm_modules_(nets[-1])
     images = torch.rand(3, 3, 13, 18)
     parameters, buffers = torch.func.stack_module_state(nets)
 
@@ -149,10 +151,11 @@ def test_stacked_parameters_are_one_network_per_image(training):
             self.net = nets[0]
 
         def forward(self, image):
-            return MSFormerLoss(reduction="none")(self.net.forward_features(image))
+            return MSFormerLoss()(self.net.forward_features(image))
 
+    losses = Losses()
     stacked = {f"net.{name}": value for name, value in (parameters | buffers).items()}
-    together = functional_call(Losses(), stacked, (images,))
+    together = torch.vmap(lambda state, image: functional_call(losses, state, (image[None],)))(stacked, images)
     together.sum().backward()
     for index, net in enumerate(nets):
         alone = MSFormerLoss()(net.forward_features(images[index : index + 1]))

@@ -5,13 +5,14 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.networks import SSFormer, build_encoder
 
 SIZES = {
@@ -115,7 +116,7 @@ class _NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @pytest.fixture
-def timm(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def timm(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     monkeypatch.setattr(sys, "meta_path", [_NoTorchvision(), *sys.meta_path])
     before = set(sys.modules)
     yield pytest.importorskip("timm")

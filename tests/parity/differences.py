@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from filling import filled
 
-from medseg.cli import main
+from medseg.cli.main import main
 from medseg.networks import PUBLISHED_VARIANTS, SSFormer
 from medseg.networks.layers.fusion import resize
 

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from monai.inferers import SlidingWindowInferer
+from monai.transforms import Compose, Resized, SaveImaged
+from torch import nn
 
 from medseg.errors import InputError
 from medseg.files import case_name
-from medseg.results import ResultsFolder, remaining
+from medseg.results import PictureWriter, ResultsFolder
 
 VERSION = "1.2.3"
 
@@ -50,9 +53,8 @@ def test_what_done_means(outputs: dict[str, str], lost: str, done: bool, bundle:
     write_record(out, item["image"], outputs)
     if lost:
         (out / lost).unlink()
-    assert ResultsFolder(out, bundle).is_done(item) == done
-    assert remaining([item], ResultsFolder(out, bundle)) == ([] if done else [item])
-    assert remaining([item], ResultsFolder(out, bundle, overwrite=True)) == [item]
+    assert ResultsFolder(out, bundle, {}).pending([item]) == ([] if done else [item])
+    assert ResultsFolder(out, bundle, {}, overwrite=True).pending([item]) == [item]
 
 
 @settings(
@@ -70,9 +72,9 @@ def test_the_order_stays_and_only_done_ones_leave(states: list[str], bundle: Pat
             (out / f"{name}.nii.gz").unlink()
         if state == "torn":
             (out / "records" / f"{name}.json").write_text('{"schema": ')
-    results = ResultsFolder(out, bundle)
+    results = ResultsFolder(out, bundle, {})
     results.start(items)
-    assert remaining(items, results) == [i for i, state in zip(items, states, strict=True) if state != "done"]
+    assert results.pending(items) == [i for i, state in zip(items, states, strict=True) if state != "done"]
     assert [pair["image"] for pair in results.done(items)] == [
         i["image"] for i, state in zip(items, states, strict=True) if state == "done"
     ]
@@ -82,11 +84,11 @@ def test_a_changed_file_is_done_again(bundle: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "a.png", tmp_path / "out"
     source.touch()
     write_record(out, source, {"mask": "a.png"})
-    results, item = ResultsFolder(out, bundle), {"image": str(source)}
-    assert results.is_done(item)
+    results, item = ResultsFolder(out, bundle, {}), {"image": str(source)}
+    assert results.pending([item]) == []
     later = (out / "records" / "a.json").stat().st_mtime + 1
     os.utime(source, (later, later))
-    assert not results.is_done(item)
+    assert results.pending([item]) == [item]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_a_changed_file_is_done_again(bundle: Path, tmp_path: Path) -> None:
 def test_the_same_file_under_another_path(recorded: str, given: str, same: bool, bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_record(out, recorded.format(tmp_path), {"mask": "a.nii.gz"})
-    results, item = ResultsFolder(out, bundle), {"image": given.format(tmp_path)}
+    results, item = ResultsFolder(out, bundle, {}), {"image": given.format(tmp_path)}
     if same:
         results.start([item])
     else:
@@ -116,7 +118,7 @@ def test_the_same_file_under_another_path(recorded: str, given: str, same: bool,
     ("changes", "message"),
     [
         ({"weights_sha256": "0" * 64}, "results of other weights than"),
-        ({"bundle_version": "1.2.2"}, r"another bundle version \(1.2.2, not 1.2.3\)"),
+        ({"bundle_version": "1.2.2"}, r'another bundle version \("1.2.2", not "1.2.3"\)'),
         ({"weights_sha256": hashlib.sha256(b"mine").hexdigest()}, ""),
         ({"weights_sha256": None}, ""),
     ],
@@ -125,26 +127,48 @@ def test_records_of_other_provenance(changes: dict, message: str, bundle: Path, 
     (tmp_path / "model.pt").write_bytes(b"mine")
     item, out = {"image": "/in/a.png"}, tmp_path / "out"
     write_record(out, item["image"], {"mask": "a.png"}, **changes)
-    results = ResultsFolder(out, bundle, weights=tmp_path / "model.pt")
+    results = ResultsFolder(out, bundle, {}, weights=tmp_path / "model.pt")
     if not message:
         results.start([item])
         return
     with pytest.raises(InputError, match=message):
         results.start([item])
     assert not (out / "settings.json").exists()
-    ResultsFolder(out, bundle, weights=tmp_path / "model.pt", overwrite=True).start([item])
+    ResultsFolder(out, bundle, {}, weights=tmp_path / "model.pt", overwrite=True).start([item])
     assert not (out / "records" / "a.json").exists()  # killed now, the next run would know that it is not done
-    assert remaining([item], results) == [item]
+    assert results.pending([item]) == [item]
 
 
-def test_settings_are_compared_as_they_are_written(bundle: Path, tmp_path: Path) -> None:
-    first = {"spacing": (1.5, 1.5, 3), "decoder": None, "options": {"min_share": 0.1}}
-    ResultsFolder(tmp_path / "out", bundle, weights=False, settings=first).start([])
-    ResultsFolder(tmp_path / "out", bundle, weights=False, settings={**first, "spacing": [1.5, 1.5, 3]}).start([])
-    with pytest.raises(InputError, match=r"another setting options .*0.1.* not .*0.2"):
-        ResultsFolder(tmp_path / "out", bundle, settings={**first, "options": {"min_share": 0.2}}).start([])
+def steps(size: int = 32, mode: str = "bilinear", folder: Path = Path("out")) -> Compose:
+    save = SaveImaged("pred", output_dir=folder, output_ext=".png", writer=PictureWriter, print_log=False)
+    return Compose([Resized("image", spatial_size=(size, size), mode=mode), save])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preprocessing": steps(64)}, r"another preprocessing \(.*spatial_size\.0: 32, not 64"),
+        ({"preprocessing": steps(mode="nearest")}, r'another preprocessing \(.*mode.*: "bilinear", not "nearest"'),
+        ({"inferer": SlidingWindowInferer((32, 32), overlap=0.5)}, r"another inferer \(overlap: 0.25, not 0.5\)"),
+        ({"network_def": nn.Conv2d(3, 1, 5)}, r"another network def \(parameters: 28, not 76\)"),
+        ({"network_def": nn.Conv2d(3, 1, 3, dilation=2)}, r"another network def \(sha256"),
+    ],
+)
+def test_results_that_were_made_otherwise_are_refused(
+    changes: dict[str, Any], message: str, bundle: Path, tmp_path: Path
+) -> None:
+    def made_with(folder: Path) -> dict[str, Any]:
+        inferer = SlidingWindowInferer((32, 32), sw_batch_size=1)
+        return {"network_def": nn.Conv2d(3, 1, 3), "preprocessing": steps(folder=folder), "inferer": inferer}
+
+    out, moved = tmp_path / "out", tmp_path / "moved"
+    ResultsFolder(out, bundle, made_with(out)).start([])
+    ResultsFolder(out, bundle, made_with(out)).start([])
+    out.rename(moved)  # another place, and other weights of the same network, are no difference here
+    same = {**made_with(moved), "inferer": SlidingWindowInferer((32, 32), sw_batch_size=8, device="cpu")}
+    ResultsFolder(moved, bundle, same).start([])
+    with pytest.raises(InputError, match=message):
+        ResultsFolder(moved, bundle, {**same, **changes}).start([])
     (tmp_path / "model.pt").write_bytes(b"mine")
     with pytest.raises(InputError, match="holds results of other weights than"):
-        ResultsFolder(tmp_path / "out", bundle, weights=tmp_path / "model.pt", settings=first).start([])
-    with pytest.raises(InputError, match="setting strategy"):
-        ResultsFolder(tmp_path / "out", bundle, settings={**first, "strategy": "lungs"}).start([])
+        ResultsFolder(moved, bundle, same, weights=tmp_path / "model.pt").start([])

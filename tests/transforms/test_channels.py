@@ -1,8 +1,9 @@
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, Resized
 
-from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColord
+from medseg.transforms import ChannelMixd, ClusterColord
 
 
 def test_mix_is_a_weighted_mean_with_meta_data():
@@ -27,12 +28,19 @@ def test_wrong_number_of_channels():
 
 def test_order_of_channels():
     image = torch.rand(3, 2, 4)
-    out = ChannelOrderd("image", [2, 0, 1])({"image": image})["image"]
-    assert torch.equal(out, torch.stack([image[2], image[0], image[1]]))
-    with pytest.raises(ValueError, match="each place"):
-        ChannelOrderd("image", [0, 0, 1])
+    order = ChannelMixd("image", [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    assert torch.equal(order({"image": image})["image"], torch.stack([image[2], image[0], image[1]]))
+    with pytest.raises(ValueError, match="weights"):
+        ChannelMixd("image", [[1, 0, 0], [0, 0, 0]])
     with pytest.raises(ValueError, match="2 channels"):
-        ChannelOrderd("image", [1, 0, 2])({"image": image[:2]})
+        order({"image": image[:2]})
+
+
+def test_mixed_channels_are_inverted_with_the_image():
+    steps = Compose([Resized("image", spatial_size=(8, 10)), ChannelMixd("image", [1, 0, 3])])
+    data = steps({"image": MetaTensor(torch.rand(3, 4, 5))})
+    data["pred"] = data["image"].clone()
+    assert Invertd("pred", transform=steps, orig_keys="image")(data)["pred"].shape == (1, 4, 5)
 
 
 def test_every_label_has_its_own_color():

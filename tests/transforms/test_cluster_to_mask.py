@@ -3,7 +3,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
+from medseg.transforms import ClusterToMaskd
 from medseg.transforms.mask_strategies import cluster_means, lesion_mask, lung_mask
 
 HEIGHT, WIDTH = 60, 80
@@ -47,6 +47,19 @@ def test_lesion_of_a_gray_image_and_of_several_candidates():
     labels[50:57, 5:14] = 2
     image[:, 50:57, 5:14] = 0.4
     assert is_lesion(lesion_mask(labels, image[2:]))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_of_two_candidates_the_central_one_is_the_lesion(turns: int):
+    """The other one is larger and as dark, so that its pixels would decide if nearness did not."""
+    central, lateral = block(slice(24, 38), slice(32, 48)), block(slice(8, 52), slice(1, 12))
+    labels = np.where(central | lateral, 1, 0)
+    image = np.where(central | lateral, 0.3, 0.8)[None]
+    assert lateral.sum() > 2 * central.sum()
+    found = lesion_mask(np.rot90(labels, turns), np.rot90(image, turns, axes=(1, 2)))
+    truth = np.rot90(central, turns)
+    assert found.any()
+    assert not (found & ~truth).any()
 
 
 @pytest.mark.parametrize("image", [np.full((3, 9, 12), 0.4), np.zeros((1, 1, 1)), np.full((1, 30, 20), 1.0)])
@@ -104,6 +117,10 @@ def test_cluster_means():
     assert cluster_means(labels, values).tolist() == [[1.5, 1.5, 5.0]]
 
 
+def made(clusters: torch.Tensor, image: torch.Tensor, strategy, **arguments) -> torch.Tensor:
+    return ClusterToMaskd("pred", strategy, **arguments)({"pred": clusters, "image": image})["pred"]
+
+
 def test_transform_takes_scores_or_labels_and_keeps_meta_data():
     labels, image = dermoscopy()
     scores = torch.nn.functional.one_hot(torch.from_numpy(labels)).permute(2, 0, 1).float()
@@ -119,16 +136,16 @@ def test_transform_takes_scores_or_labels_and_keeps_meta_data():
 
 
 def test_transform_with_own_strategy_and_options():
-    mask = ClusterToMask(np.not_equal)(torch.ones(1, 2, 3), torch.ones(2, 3)[None])
+    mask = made(torch.ones(1, 2, 3), torch.ones(2, 3)[None], np.not_equal)
     assert not mask.any()
-    assert ClusterToMask("lungs", {"max_parts": 1}).options == {"max_parts": 1}
+    assert ClusterToMaskd("pred", "lungs", options={"max_parts": 1}).options == {"max_parts": 1}
 
 
 def test_volume_slice_by_slice():
     labels, image = chest()
     clusters = torch.from_numpy(np.stack([labels, np.ones_like(labels)], -1))[None]
     volume = torch.from_numpy(np.stack([image, np.ones_like(image)], -1))
-    mask = ClusterToMask("lungs", {"closing_radius": 0.0})(clusters, volume)
+    mask = made(clusters, volume, "lungs", options={"closing_radius": 0.0})
     assert np.array_equal(mask[0, ..., 0] > 0, LEFT | RIGHT)
     assert not mask[0, ..., 1].any()
 
@@ -136,12 +153,12 @@ def test_volume_slice_by_slice():
 def test_not_finite_image_gives_an_empty_mask(caplog):
     labels, image = dermoscopy()
     image[0, 0, 0] = np.nan
-    assert not ClusterToMask("lesion")(torch.from_numpy(labels)[None], torch.from_numpy(image)).any()
+    assert not made(torch.from_numpy(labels)[None], torch.from_numpy(image), "lesion").any()
     assert "empty" in caplog.text
 
 
 def test_refusals():
     with pytest.raises(ValueError, match="choose one of lesion, lungs"):
-        ClusterToMask("liver")
+        ClusterToMaskd("pred", "liver")
     with pytest.raises(ValueError, match="one size"):
-        ClusterToMask("lesion")(torch.zeros(1, 4, 5), torch.zeros(3, 5, 4))
+        made(torch.zeros(1, 4, 5), torch.zeros(3, 5, 4), "lesion")

@@ -1,4 +1,4 @@
-"""DICOM series as volumes; `segmentation` writes label maps as DICOM SEG. Needs the extra `dicom` when called only."""
+"""DICOM series as volumes. Nothing here needs the extra `dicom` until it is called."""
 
 from medseg.data.dicom.reading import load_series
 from medseg.data.dicom.series import find_series, holds_dicom, is_series_path

@@ -7,19 +7,19 @@ from typing import IO
 
 from medseg.errors import InputError
 
-__all__ = ["Container", "starts_as_dicom"]
+__all__ = ["Container", "is_zip", "starts_as_dicom"]
 
 
 class Container:
-    """A folder with all folders in it, or a zip, whose files are read in place: nothing of it is written to the disk.
+    """A folder with all folders in it, or a zip, whose files are read in place: nothing is unpacked to the disk.
 
-    Use it in a ``with`` block.
+    Use it in a `with` block.
 
     Args:
         path: the folder or zip.
 
     Raises:
-        InputError: on entry, if the zip is damaged or encrypted.
+        InputError: On entry, if the zip is damaged or encrypted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,10 +52,21 @@ class Container:
         return sorted(name for name in found if not _is_hidden(name))
 
     def open(self, name: str) -> IO[bytes]:
-        """Open one of :meth:`names` for reading."""
+        """Open one of `names` for reading."""
         if self._archive is None:
             return open(self.path / name, "rb")
         return self._archive.open(name)
+
+    def state(self, name: str) -> tuple[str, str, int, int]:
+        """A key that changes when one of `names` changes: file on the disk, member of the zip, size and time."""
+        file = (self.path if self._archive is not None else self.path / name).absolute()
+        stat = file.stat()
+        return str(file), name if self._archive is not None else "", stat.st_size, stat.st_mtime_ns
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip by its suffix and its content."""
+    return path.suffix.lower() == ".zip" and zipfile.is_zipfile(path)
 
 
 def starts_as_dicom(file: IO[bytes]) -> bool:

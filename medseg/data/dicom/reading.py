@@ -23,14 +23,14 @@ def load_series(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Read a CT series.
 
     Args:
-        path: one of :func:`medseg.data.find_volumes`, or a folder, zip or DICOM file of one series.
+        path: one of `find_volumes`, or a folder, zip or DICOM file of one series.
 
     Returns:
-        the volume in Hounsfield units, float32 ``[X, Y, Z]`` of columns, rows and slices, and its affine ``[4, 4]`` to
+        The volume in Hounsfield units, float32 ``[X, Y, Z]`` of columns, rows and slices, and its affine ``[4, 4]`` to
         mm right, front and up (RAS, as NIfTI's). Slices are sorted by position along their normal.
 
     Raises:
-        InputError: the extra `dicom` is missing, there is no such series, it is not a regular volume, or a file of
+        InputError: The extra `dicom` is missing, there is no such series, it is not a regular volume, or a file of
             it cannot be decoded. The message names the series and holds nothing of its patient.
     """
     with container_of(path) as container:

@@ -1,23 +1,17 @@
-"""Pretrained encoders by name: downloaded on request from the Hugging Face hub, verified, cached."""
+"""Pretrained encoders by name, from the Hugging Face hub through `huggingface_hub`."""
 
 import logging
-import os
 import re
 from dataclasses import dataclass
-from email.message import Message
 from os import PathLike
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
-
-import torch
 
 from medseg.errors import InputError
+from medseg.files import file_sha256
 
 __all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 @dataclass(frozen=True)
@@ -26,48 +20,40 @@ class PretrainedWeights:
 
     Attributes:
         repository: owner and name on the hub.
-        file: name of the file there.
         license: in words for the user.
+        file: name of the file there.
+        revision: commit of the repository; `main` is its newest.
     """
 
     repository: str
-    file: str
     license: str
-
-    @property
-    def url(self) -> str:
-        """Address of the file; the variable HF_ENDPOINT names another server than huggingface.co."""
-        server = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        return f"{server}/{self.repository}/resolve/main/{self.file}"
-
-    @property
-    def path(self) -> Path:
-        """Where the file is kept: below `torch.hub.get_dir()`, which the variable TORCH_HOME moves."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / "medseg" / self.repository.replace("/", "--") / self.file
+    file: str = "model.safetensors"
+    revision: str = "main"
 
 
-_APACHE = "Apache-2.0, commercial use permitted"
 _NVIDIA = "NVIDIA Source Code License for SegFormer, non-commercial use only"
 
+# Only revisions that public sources confirm are pinned.
 PRETRAINED: dict[str, PretrainedWeights] = {
-    **{
-        f"pvt_v2_b{i}": PretrainedWeights(f"timm/pvt_v2_b{i}.in1k", "model.safetensors", "Apache-2.0") for i in range(6)
-    },
-    **{f"mit_b{i}": PretrainedWeights(f"nvidia/mit-b{i}", "pytorch_model.bin", _NVIDIA) for i in range(6)},
+    **{f"pvt_v2_b{i}": PretrainedWeights(f"timm/pvt_v2_b{i}.in1k", "Apache-2.0") for i in range(6)},
+    **{f"mit_b{i}": PretrainedWeights(f"nvidia/mit-b{i}", _NVIDIA, "pytorch_model.bin") for i in range(6)},
+    "mit_b0": PretrainedWeights("nvidia/mit-b0", _NVIDIA, revision="25ce79d97e6d9d509ed12e17cb2eb89b0a83a2dc"),
+    "mit_b2": PretrainedWeights("nvidia/mit-b2", _NVIDIA, revision="d15ed1f9ae92346f6a6067dbb490a62494ae0d28"),
 }
 
 
 def find_weights(source: str | PathLike[str]) -> Path:
-    """The file that `source` stands for: itself, or that of a name, downloaded unless it has been before.
+    """Return the file that `source` stands for: itself, or that of a name, downloaded unless it is in the hub's cache.
 
-    The download is compared with the SHA-256 that the hub announces; the license is logged as a warning.
+    The license of weights by name is logged as a warning. `huggingface_hub` decides about cache, mirror, token and
+    offline mode (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).
 
     Args:
-        source: a path, or a key of `PRETRAINED`. A file of that name comes first.
+        source: a path, or a key of `PRETRAINED`. A file of that name has precedence.
 
     Raises:
-        FileNotFoundError: if it is neither, or cannot be downloaded; the message says which file to put where.
-        InputError: if the download is damaged.
+        FileNotFoundError: if it is neither, or cannot be downloaded; the message says how to get it.
+        InputError: if `huggingface_hub` is not installed, or the file differs from the SHA-256 that the hub announced.
     """
     if Path(source).is_file():
         return Path(source)
@@ -76,40 +62,33 @@ def find_weights(source: str | PathLike[str]) -> Path:
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
         )
     weights = PRETRAINED[str(source)]
-    _logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
-    if not weights.path.is_file():
-        _download(str(source), weights)
-    return weights.path
-
-
-def _download(name: str, weights: PretrainedWeights) -> None:
+    logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
     try:
-        checksum = _announced_sha256(weights.url)
-        weights.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(weights.url, str(weights.path), hash_prefix=checksum)
-    except RuntimeError as error:  # torch's word for another checksum
-        raise InputError(f"The download of {weights.url} is damaged, nothing was kept: try again.") from error
-    except OSError as error:
-        raise FileNotFoundError(
-            f"The weights '{name}' are not at '{weights.path}' and cannot be downloaded ({error}): "
-            f"fetch {weights.url} on a computer with access to it and put it there."
+        import huggingface_hub
+    except ImportError as error:
+        raise InputError(
+            f"Weights by name ('{source}') need huggingface_hub: run `pip install huggingface_hub`."
         ) from error
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-def _announced_sha256(url: str) -> str:
-    """The hub sends the checksum of a large file with the redirect to its store."""
+    # what `transformers` or `timm` downloaded serves too
+    for file, revision in ((weights.file, weights.revision), (weights.file, "main"), ("pytorch_model.bin", "main")):
+        found = huggingface_hub.try_to_load_from_cache(weights.repository, file, revision=revision)
+        if isinstance(found, str):
+            return _verified(Path(found))
     try:
-        headers: Message = build_opener(_NoRedirect).open(Request(url, method="HEAD"), timeout=30).headers
-    except HTTPError as error:
-        if not 300 <= error.code < 400:
-            raise
-        headers = error.headers
-    found = re.fullmatch(r'"?([0-9a-f]{64})"?', headers.get("X-Linked-ETag") or headers.get("ETag") or "")
-    if found is None:
-        raise OSError("the server announces no checksum")
-    return found.group(1)
+        found = huggingface_hub.hf_hub_download(weights.repository, weights.file, revision=weights.revision)
+    except OSError as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise FileNotFoundError(
+            f"The weights '{source}' cannot be downloaded ({reason}): on a computer with access run "
+            f"`hf download {weights.repository} {weights.file} --revision {weights.revision} --local-dir .` "
+            "and give the path of the file instead of the name."
+        ) from error
+    return _verified(Path(found))
+
+
+def _verified(path: Path) -> Path:
+    """Compare a file of the cache with its announced SHA-256, which is the name of the file that the cache links to."""
+    expected = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", expected) and file_sha256(path) != expected:
+        raise InputError(f"The download '{path.resolve()}' is damaged: delete it and try again.")
+    return path

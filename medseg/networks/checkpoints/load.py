@@ -1,4 +1,4 @@
-"""Load weights strictly: nothing missing, nothing left over."""
+"""Load weights strictly: no key may be missing or left over."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -14,7 +14,7 @@ __all__ = ["check_fit", "compare", "load_pretrained", "load_weights"]
 
 
 def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
-    """Load weights of the whole network, ours or published, strictly: nothing missing, nothing left over.
+    """Load weights of the whole network, ours or published, strictly: no key may be missing or left over.
 
     Args:
         network: changed in place, only if everything fits.
@@ -72,19 +72,24 @@ def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str 
 
 
 def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """What keeps `given` from being loaded where `wanted` is, in a few words each; empty if nothing does."""
+    """The reasons why `given` cannot be loaded where `wanted` is, in a few words each; empty if there are none."""
+    shared = [(key, tensor, given[key]) for key, tensor in wanted.items() if key in given]
+    shapes = (f"{key} {list(b.shape)} instead of {list(a.shape)}" for key, a, b in shared if a.shape != b.shape)
+    types = (
+        f"{key} {_type(b)} instead of {_type(a)}"
+        for key, a, b in shared
+        if a.is_floating_point() and not b.is_floating_point()
+    )
     return [
         *_listed("missing", wanted.keys() - given.keys()),
         *_listed("left over", given.keys() - wanted.keys()),
-        *_listed(
-            "of another shape",
-            (
-                f"{key} {list(given[key].shape)} instead of {list(tensor.shape)}"
-                for key, tensor in wanted.items()
-                if key in given and given[key].shape != tensor.shape
-            ),
-        ),
+        *_listed("of another shape", shapes),
+        *_listed("of another type", types),
     ]
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _tensors_of(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], str]:

@@ -1,12 +1,14 @@
-"""Read weight files without running code from them."""
+"""The one reader of weight files: it runs no code from them and refuses what cannot be weights."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from medseg.errors import InputError
@@ -15,31 +17,40 @@ __all__ = ["read_state_dict"]
 
 # names under which training scripts wrap the weights in their checkpoints
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "network")
+_LFS_POINTER = b"version https://git-lfs.github.com/"
+_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml")
 
 
 def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a weight file, unwrapped if a training script wrapped them; no code in it is run.
+    """Read the tensors of a weight file, unwrapped if a training script wrapped them.
 
     Args:
         path: file written by `torch.save` (read with `weights_only=True`), or one that ends in `.safetensors`.
 
+    Returns:
+        Name -> tensor on the CPU, all values finite.
+
     Raises:
         FileNotFoundError: if there is no such file.
-        InputError: if the file is damaged, holds pickled objects, or holds no tensors by name.
+        InputError: if the file is a web page or a git-lfs pointer, is damaged, or holds pickled objects, no tensors by
+            name, or NaN or infinite values.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no weight file '{path}': check the path, or train a network first.")
+    _refuse_other_files(path)
     try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"'{path}' holds objects other than tensors, which could run code: save its plain state_dict instead."
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"'{path}' cannot be read as a weight file, it may be truncated: fetch it again.") from error
+    except MemoryError as error:
+        raise InputError(f"'{path}' does not fit into memory: close other programs.") from error
+    except Exception as error:  # damaged bytes make the readers raise nearly anything
+        raise InputError(
+            f"'{path}' cannot be read as a weight file, it may be truncated or damaged: fetch it again."
+        ) from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -48,17 +59,35 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
     )
     if not named or not content:
         raise InputError(f"'{path}' holds no state_dict (names and tensors): save `network.state_dict()` to it.")
+    for key, tensor in content.items():
+        _refuse_other_numbers(path, key, tensor)
     return dict(content)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _refuse_other_files(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith(_PAGE_STARTS):
+        raise InputError(f"'{path}' is a web page, not a weight file: fetch the file itself.")
+    if start.startswith(_LFS_POINTER):
+        raise InputError(
+            f"'{path}' is a git-lfs pointer, not a weight file: fetch the file itself with `git lfs pull`."
+        )
 
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    if not tensors:
-        raise InputError(f"'{path}' holds no tensors: fetch it again.")
-    return tensors
+
+def _read_pickle(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            # PyTorch neither compresses its records nor compares their checksums
+            inflated = sum(record.file_size for record in archive.infolist()) > path.stat().st_size
+            if inflated or archive.testzip() is not None:
+                raise zipfile.BadZipFile("a record is damaged")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refuse_other_numbers(path: Path, key: str, tensor: Tensor) -> None:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise InputError(f"'{path}' holds '{key}' sparse, quantized or without values: save plain tensors.")
+    values = tensor.float() if tensor.is_floating_point() else tensor
+    if not torch.isfinite(values).all():
+        raise InputError(f"'{path}' holds NaN or infinite values in '{key}': use an earlier checkpoint.")

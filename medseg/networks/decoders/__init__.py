@@ -10,7 +10,7 @@ from medseg.networks.decoders.mla import MultiLevelAggregationDecoder
 from medseg.networks.decoders.pld import ProgressiveLocalityDecoder
 from medseg.networks.decoders.ppd import PolypDecoder
 from medseg.networks.decoders.pup import ProgressiveUpsamplingDecoder
-from medseg.networks.decoders.simple import SegformerMLPDecoder
+from medseg.networks.decoders.segformer_mlp import SegformerMLPDecoder
 
 __all__ = [
     "DECODERS",

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from medseg.data.volumes import VOLUME_SUFFIXES
+from medseg.data.input_types import VOLUME_SUFFIXES
 from medseg.errors import InputError
 from medseg.files import case_name
 from medseg.results.pictures import SHEET_FILE, picture_file

@@ -1,3 +1,5 @@
+"""Writing the report of a results folder."""
+
 import logging
 import os
 from datetime import datetime, timezone
@@ -14,7 +16,7 @@ from medseg.results.report.gallery import format_number, legend, shown_pictures
 from medseg.results.report.page import counts, evaluation, facts, measurement_table, title
 from medseg.results.report.reading import read_results
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 def write_report(output_dir: str | os.PathLike[str]) -> Path:

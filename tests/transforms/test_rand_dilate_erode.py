@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
-from medseg.transforms import RandDilateEroded, dilate, elliptic_kernel, erode
+from medseg.transforms.rand_dilate_erode import RandDilateEroded, dilate, elliptic_kernel, erode
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
 
@@ -42,8 +42,8 @@ def test_equals_scipy(size: int, dtype: torch.dtype) -> None:
     inside = np.s_[:, size:-size, size:-size]
     array = label.numpy().astype(np.float64)
     for ours, expected in [
-        (dilate, [ndimage.gray_dilation(c, footprint=kernel[::-1, ::-1], origin=origin) for c in array]),
-        (erode, [ndimage.gray_erosion(c, footprint=kernel) for c in array]),
+        (dilate, [ndimage.grey_dilation(c, footprint=kernel[::-1, ::-1], origin=origin) for c in array]),
+        (erode, [ndimage.grey_erosion(c, footprint=kernel) for c in array]),
     ]:
         result = ours(label, elliptic_kernel(size))
         assert result.dtype == dtype

@@ -1,13 +1,10 @@
 import os
-import random
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from medseg.data import check_pairs, find_images, find_pairs, find_split, find_test_pairs, split_pairs
+from medseg.data import check_pairs, find_images, find_pairs, find_test_pairs
 from medseg.errors import InputError
 
 
@@ -89,36 +86,6 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
         find_pairs(tmp_path)
 
 
-@settings(deadline=None, max_examples=40)
-@given(
-    count=st.integers(2, 60),
-    fraction=st.floats(0.01, 0.99),
-    seed=st.integers(0, 2**32),
-    shuffle=st.randoms(use_true_random=False),
-)
-def test_split_is_a_stable_partition(count: int, fraction: float, seed: int, shuffle: random.Random) -> None:
-    pairs = [{"image": f"/x/images/{n:03}.png", "label": f"/x/masks/{n:03}.png"} for n in range(count)]
-    parts = split_pairs(pairs, fraction, seed)
-    assert sorted(parts.training + parts.validation, key=str) == pairs
-    assert min(len(parts.training), len(parts.validation)) >= 1
-    assert abs(len(parts.validation) - fraction * count) <= 1
-    moved = [dict(pair, image=pair["image"].replace("/x", "/elsewhere")) for pair in pairs]
-    shuffle.shuffle(moved)
-    again = split_pairs(moved, fraction, seed)
-    for part, expected in zip(again, parts, strict=True):
-        assert [Path(p["image"]).name for p in part] == [Path(p["image"]).name for p in expected]
-
-
-def test_split_depends_on_the_seed_and_has_limits() -> None:
-    pairs = [{"image": f"{n}.png", "label": f"{n}.png"} for n in range(40)]
-    assert split_pairs(pairs, 0.5, 0) != split_pairs(pairs, 0.5, 1)
-    with pytest.raises(InputError, match="1 pair cannot be divided"):
-        split_pairs(pairs[:1], 0.5, 0)
-    for fraction in (0, 1, -0.1):
-        with pytest.raises(ValueError, match="val_fraction"):
-            split_pairs(pairs, fraction, 0)
-
-
 def test_find_images(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["c.png", "a.TIF"])
     assert find_images(tmp_path) == find_images(tmp_path / "images")
@@ -148,13 +115,6 @@ def test_real_kvasir_split() -> None:
     assert (len(train), len(test), len(everything)) == (900, 100, 1000)
     assert sorted(train + test, key=str) == everything
     check_pairs(everything[::20])
-
-
-def test_split_file_is_the_one_asked_for_or_the_folders_own(tmp_path: Path) -> None:
-    assert find_split(tmp_path, None, "train.txt") is None
-    (tmp_path / "train.txt").write_text("a\n")
-    assert find_split(tmp_path, None, "train.txt") == tmp_path / "train.txt"
-    assert find_split(tmp_path, "mine.txt", "train.txt") == tmp_path / "mine.txt"  # missing: find_pairs says so
 
 
 def test_test_sets_keep_their_names_and_splits(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from medseg.transforms.vignette import FlattenVignette, FlattenVignetted, flatten_vignette
+from medseg.transforms.flatten_vignette import FlattenVignetted, flatten_vignette
 
 
 def skin(height: int = 60, width: int = 81) -> np.ndarray:
@@ -40,10 +40,10 @@ def test_keeps_meta_data_and_passes_on_what_is_not_finite():
     assert out.meta["filename_or_obj"] == "a.png"
     assert out.dtype == torch.float32
     image[0, 3, 4] = float("nan")
-    assert FlattenVignette()(image).isnan().sum() == 1
+    assert FlattenVignetted("image")({"image": image})["image"].isnan().sum() == 1
 
 
 @pytest.mark.parametrize("arguments", [{"inner": 2.0}, {"percentile": 120.0}, {"max_gain": 0.5}])
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="must"):
-        FlattenVignette(**arguments)
+        FlattenVignetted("image", **arguments)
