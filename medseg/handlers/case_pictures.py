@@ -1,3 +1,5 @@
+"""A picture of every case of an evaluator."""
+
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -8,7 +10,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai.utils import convert_to_numpy
 from PIL import Image
 
 from medseg.data.batches import batch_items
@@ -26,8 +27,7 @@ class CasePictures:
 
     Items of `engine.state.output` need `image` (a MetaTensor that knows its file), `pred` and optionally `label`:
     label maps `[1, ...]` of 0, 1, 2, ... or one-hot `[C, ...]` with the background first, in the file's own pixels
-    `[H, W]` or voxels `[X, Y, Z]`. The image shown is the one that the batch item carries as its decoded source
-    (`medseg.data.source_loader.source_of`); without one it is read from its file.
+    `[H, W]` or voxels `[X, Y, Z]`. The image is shown as its file has it (`medseg.data.sources.source_of`).
 
     A picture is `NAME.png`, where NAME is the case's name; items that name their test set go to a folder of that name.
     Every process writes those of its own cases. At the end of the run the first one joins the first `sheet` pictures
@@ -87,7 +87,7 @@ class CasePictures:
         self.set_key = set_key
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator.
+        """Write pictures after every batch, and the contact sheet at the end.
 
         Args:
             engine: evaluator whose postprocessing has brought the masks back to the file's pixels or voxels.
@@ -101,11 +101,9 @@ class CasePictures:
         for item, given in zip(batch_items(engine.state.output), batch_items(engine.state.batch), strict=True):
             file = case_source(getattr(item[self.image_key], "meta", {}))
             masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
-            _write(self._draw(given, file, masks), self._picture_file(file, given))
+            _write(self._draw(source_of(given, self.image_key), file, masks), self._picture_file(file, given))
 
-    def _draw(self, given: Mapping[str, Any], file: str, masks: list[np.ndarray]) -> np.ndarray:
-        flat = masks[-1].ndim == 2
-        source = source_of(given, self.image_key)
+    def _draw(self, source: MetaTensor, file: str, masks: list[np.ndarray]) -> np.ndarray:
         shape = tuple(source.shape[: masks[-1].ndim])
         for mask in masks:
             if mask.shape != shape:
@@ -113,10 +111,11 @@ class CasePictures:
                     f"A mask of {file} has the shape {mask.shape}, its image {shape}: "
                     "restore the mask to the original size before this handler."
                 )
-        if flat:
-            return draw_picture(convert_to_numpy(source).astype(np.uint8, copy=False), masks, self.max_side)
-        volume, affine = convert_to_numpy(source), np.asarray(source.affine)
-        return draw_volume(volume, affine, masks, self.intensity_range, self.slices, self.columns, self.max_side)
+        image = source.numpy()
+        if image.ndim > len(shape):
+            return draw_picture(image.astype(np.uint8), masks, self.max_side)
+        affine = np.asarray(source.affine)
+        return draw_volume(image, affine, masks, self.intensity_range, self.slices, self.columns, self.max_side)
 
     def _picture_file(self, file: str, item: Mapping[str, Any]) -> Path:
         return picture_file(self.output_dir, file, item.get(self.set_key, ""))

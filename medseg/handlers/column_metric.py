@@ -1,3 +1,5 @@
+"""What the handlers of metrics with several columns have in common."""
+
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
@@ -13,14 +15,14 @@ class ColumnMetricHandler(IgniteMetricHandler):
     """
 
     def attach(self, engine: Engine, name: str) -> None:  # type: ignore[override]
-        """As in MONAI."""
+        """Compute the metric as `name` in each epoch of `engine`."""
         super().attach(engine, name)
         if not hasattr(engine.state, "metric_summaries"):
             engine.state.metric_summaries = {}  # type: ignore[attr-defined]
         engine.state.metric_summaries[name] = self.metric_fn  # type: ignore[attr-defined]
 
     def completed(self, engine: Engine, name: str) -> None:
-        """As in MONAI, without the mapping itself."""
+        """Put the values into the state of an engine that has completed an epoch."""
         super().completed(engine, name)
         # Ignite leaves the whole mapping beside its items: a broken line in a CSV file of metrics
         engine.state.metrics.pop(name, None)

@@ -1,3 +1,5 @@
+"""The table of an evaluation over several test sets."""
+
 import csv
 import json
 import logging
@@ -78,7 +80,7 @@ class MetricsTable:
         self._files: list[str] = []
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator.
+        """Collect after every batch and make the table at the end of the epoch.
 
         Args:
             engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).

@@ -1,4 +1,7 @@
+"""The measures of the polyp segmentation table."""
+
 from collections.abc import Callable
+from typing import Any
 
 from medseg.handlers.column_metric import ColumnMetricHandler
 from medseg.metrics.saliency import SaliencyMetric
@@ -16,5 +19,5 @@ class SaliencyMetrics(ColumnMetricHandler):
         ImportError: when pysodmetrics is not installed.
     """
 
-    def __init__(self, output_transform: Callable, min_max: bool = True) -> None:
+    def __init__(self, output_transform: Callable[[Any], Any], min_max: bool = True) -> None:
         super().__init__(metric_fn=SaliencyMetric(min_max=min_max), output_transform=output_transform)

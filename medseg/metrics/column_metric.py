@@ -42,7 +42,7 @@ class ColumnMetric(CumulativeIterationMetric):
         Raises:
             ValueError: when the group is empty.
         """
-        values = self.get_buffer()
+        values = self.get_buffer()  # type: ignore[no-untyped-call]
         if values is None or (rows is not None and not len(rows)):
             raise ValueError(f"{type(self).__name__} has no image to summarize: was the data list empty?")
         picked = values if rows is None else values[list(rows)]

@@ -1,3 +1,5 @@
+"""Hausdorff distance in millimeters, whatever the spacing of each case."""
+
 from typing import Any
 
 import torch

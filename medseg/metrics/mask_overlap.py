@@ -1,3 +1,5 @@
+"""Overlap of the final masks with the labels."""
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

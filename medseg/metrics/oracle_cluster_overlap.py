@@ -1,3 +1,5 @@
+"""Overlap of the clusters that the labels pick, as published for MS-Former."""
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -1,3 +1,5 @@
+"""The measures of the polyp segmentation table, computed by pysodmetrics."""
+
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -73,7 +75,7 @@ class SaliencyMetric(ColumnMetric):
         self.min_max = min_max
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:
-        """Measure each image of a batch.
+        """Compare maps with masks.
 
         Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
@@ -132,12 +134,12 @@ class SaliencyMetric(ColumnMetric):
 
     def get_buffer(self) -> Any:
         """The values of all images so far, `[N, 7]` in the order of `columns`; None before the first."""
-        buffers = super().get_buffer()
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[0]
 
     def get_curves(self) -> Any:
         """The curves of all images so far, `[N, 3, 256]`: Dice, IoU, E-measure at 1, 254 / 255, ..., 0; None before."""
-        buffers = super().get_buffer()
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[1]
 
     def summarize(self, rows: Sequence[int] | None = None) -> dict[str, float]:

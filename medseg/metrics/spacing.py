@@ -1,3 +1,5 @@
+"""The spacing of a case for the surface metrics of MONAI."""
+
 from typing import Any
 
 import torch

@@ -1,3 +1,5 @@
+"""Surface Dice with tolerances in millimeters, whatever the spacing of each case."""
+
 from typing import Any
 
 import torch

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
+from medseg.data.fault_tolerant_dataset import SOURCE_KEY
 from medseg.handlers import CasePictures
 from medseg.results.pictures import LABEL_COLORS, TRUTH_COLOR, label_color, picture_file
 
@@ -181,15 +182,15 @@ def test_a_source_that_is_decoded_already_is_not_read_again(tmp_path: Path) -> N
     item = picture_item(tmp_path / "a.png", 20, 40, (slice(3, 9), slice(25, 37)))
     read = draw(tmp_path / "read", item)
     (tmp_path / "a.png").unlink()
-    source = torch.tensor([90, 40, 30]).expand(20, 40, 3).float()
-    np.testing.assert_array_equal(draw(tmp_path / "given", item | {"source": source}), read)
+    source = MetaTensor(torch.tensor([90.0, 40, 30]).expand(20, 40, 3))
+    np.testing.assert_array_equal(draw(tmp_path / "given", item | {SOURCE_KEY: source}), read)
     volume, labels = phantom()
     nibabel.save(volume, tmp_path / "b.nii")
     item = volume_item(tmp_path / "b.nii", labels)
     read = draw(tmp_path / "read_volume", item)
     (tmp_path / "b.nii").unlink()
-    source = MetaTensor(torch.as_tensor(np.array(volume.dataobj)), affine=torch.as_tensor(volume.affine))
-    np.testing.assert_array_equal(draw(tmp_path / "given_volume", item | {"source": source}), read)
+    source = MetaTensor(torch.as_tensor(np.array(volume.dataobj, np.float32)), affine=torch.as_tensor(volume.affine))
+    np.testing.assert_array_equal(draw(tmp_path / "given_volume", item | {SOURCE_KEY: source}), read)
 
 
 def test_colors_are_those_of_the_docs() -> None:
@@ -298,7 +299,12 @@ def main() -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     files = [folder / f"{number}.png" for number in range(3)]
     items = [picture_item(file, 20, 40, (slice(0, 0), slice(0, 0))) for file in files[rank::2]]
-    engine = Engine(lambda _engine, batch: time.sleep(2 * rank) or batch)
+
+    def slowly(_engine: Engine, batch: list[dict]) -> list[dict]:
+        time.sleep(2 * rank)
+        return batch
+
+    engine = Engine(slowly)
     CasePictures(folder / "pictures", cases=[{"image": str(file)} for file in files]).attach(engine)
     engine.run([items])
     torch.distributed.destroy_process_group()

@@ -1,3 +1,5 @@
+"""Writing the report of a results folder."""
+
 import logging
 import os
 from datetime import datetime, timezone
