@@ -7,8 +7,11 @@ __all__ = ["Decoder"]
 class Decoder(nn.Module):
     """What every decoder promises: encoder maps in, logits out, no knowledge of the encoder.
 
-    A subclass takes `(in_channels, out_channels, channels, dropout)`, where `in_channels` lists the encoder's
-    levels fine to coarse.
+    Args of every subclass, which may have more:
+        in_channels: channels of the encoder's maps, fine to coarse.
+        out_channels: channels of the logits.
+        channels: width of the decoder.
+        dropout: probability with which an activation is dropped before the last convolution.
 
     Attributes:
         align_corners: corner convention in which the logits must be resized to the image.
