@@ -58,10 +58,7 @@ class ConvolutionalAttention(nn.Module):
 class ConvolutionalVisionTransformer(TransformerPyramid):
     """Three stages of overlapping patch embedding and blocks of convolutional attention, without a stage norm.
 
-    Args:
-        in_channels: channels of the image.
-        depths: number of blocks of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first of the last stage, 0 before.
+    Stochastic depth grows in the last stage only and is 0 before.
     """
 
     def __init__(self, in_channels: int = 3, depths: Sequence[int] = (1, 4, 16), drop_path: float = 0.1) -> None:

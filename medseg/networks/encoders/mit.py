@@ -22,12 +22,9 @@ _REDUCTIONS = (8, 4, 2, 1)
 class MixTransformer(TransformerPyramid):
     """Four stages of overlapping patch embedding and blocks of spatially reduced attention and Mix-FFN.
 
-    Args:
-        in_channels: channels of the image.
+    Args beside those of every family:
         channels: width of each stage.
-        depths: number of blocks of each stage.
         mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(

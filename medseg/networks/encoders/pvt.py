@@ -49,11 +49,6 @@ class PyramidVisionTransformer(TransformerPyramid):
 
     The published code skips the resize of a table wherever a map has as many tokens as the first table, and so
     fails at 448 x 448; here each table is compared with its own map.
-
-    Args:
-        in_channels: channels of the image.
-        depths: number of blocks of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(self, in_channels: int = 3, depths: Sequence[int] = (3, 4, 6, 3), drop_path: float = 0.1) -> None:

@@ -93,6 +93,11 @@ class PyramidEncoder(nn.Module):
 class TransformerPyramid(PyramidEncoder):
     """Stages of transformer blocks. The arguments that are functions make one module of the stage with that index.
 
+    Args of every family:
+        in_channels: channels of the image.
+        depths: number of blocks of each stage.
+        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+
     Args:
         channels: width of each stage.
         rates: stochastic depth of each block of each stage.

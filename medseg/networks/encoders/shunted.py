@@ -105,11 +105,8 @@ class LocalAttention(nn.Module):
 class ShuntedTransformer(TransformerPyramid):
     """A convolutional stem, then four stages of overlapping patches and blocks of shunted attention.
 
-    Args:
-        in_channels: channels of the image.
-        depths: number of blocks of each stage.
+    Args beside those of every family:
         stem_convs: 3 x 3 convolutions in the stem.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(

@@ -61,13 +61,7 @@ class WindowAttention(nn.Module):
 
 
 class SimVisionTransformer(TransformerPyramid):
-    """Four stages of patches side by side and blocks of window attention, full attention in the last.
-
-    Args:
-        in_channels: channels of the image.
-        depths: number of blocks of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
-    """
+    """Four stages of patches side by side and blocks of window attention, full attention in the last."""
 
     def __init__(self, in_channels: int = 3, depths: Sequence[int] = (2, 4, 3, 2), drop_path: float = 0.0) -> None:
         incoming = (in_channels, *_CHANNELS)

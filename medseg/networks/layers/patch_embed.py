@@ -9,14 +9,8 @@ __all__ = ["PatchEmbed"]
 class PatchEmbed(nn.Module):
     """Strided convolution and layer norm: the step from one pyramid level to the next, coarser one.
 
-    With `padding` the patches overlap (SegFormer, Xie et al., NeurIPS 2021, section 3.1).
-
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the tokens.
-        kernel_size: side of a patch in pixels of the incoming map.
-        stride: distance of neighboring patches in pixels of the incoming map.
-        padding: zero padding on each side in pixels.
+    Patches have the side `kernel_size` and the distance `stride`, in pixels of the incoming map. With `padding` they
+    overlap (SegFormer, Xie et al., NeurIPS 2021, section 3.1).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int) -> None:
