@@ -11,10 +11,10 @@ __all__ = ["FeatureInferer"]
 
 
 class FeatureInferer(Inferer):
-    """Call `network.forward_features`, so that a trainer hands a self-supervised loss what it needs."""
+    """Calls `network.forward_features`, so that a trainer hands a self-supervised loss what it needs."""
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return the features of `inputs`; further arguments are ignored."""
-        if isinstance(inputs, MetaTensor):  # no layer needs the meta data, which slows every operation
+        """The features of `inputs`; further arguments are ignored."""
+        if isinstance(inputs, MetaTensor):  # no layer needs the meta data, and every operation would drag it along
             inputs = inputs.as_tensor()
         return network.forward_features(inputs)  # type: ignore[attr-defined]
