@@ -16,7 +16,8 @@ __all__ = ["NetworkStack"]
 class NetworkStack:
     """Networks of one architecture, one per image, and the SGD that fits them.
 
-    Several networks run as one (PyTorch's model ensembling, `torch.vmap`), which fills a GPU; one runs as it is.
+    Several networks run as one (PyTorch's model ensembling, `torch.vmap`), which fills a GPU. A single network runs as
+    it is.
 
     Args:
         network: the weights that all networks start from; it has `forward_features`, and its batch norms keep no
@@ -34,8 +35,9 @@ class NetworkStack:
         self.loss = loss
         self.network = _Features(network)
         self.parameters, _ = stack_module_state([self.network] * len(images))
-        parameters = list(self.parameters.values())
-        self.optimizer = torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, fused=True)
+        self.optimizer = torch.optim.SGD(
+            list(self.parameters.values()), lr=learning_rate, momentum=momentum, fused=True
+        )
 
     def step(self) -> tuple[list[float], list[int]]:
         """Take one step for each image; return the losses and the numbers of labels before it."""
@@ -71,7 +73,8 @@ class NetworkStack:
             return self.loss.total(self.loss.parts(features)).squeeze(0), features.scores.squeeze(0)
 
         if len(images) > 1:
-            return torch.vmap(run_one)(parameters, images)
+            losses, scores = torch.vmap(run_one)(parameters, images)
+            return losses, scores
         loss, score = run_one({name: value.squeeze(0) for name, value in parameters.items()}, images[0])
         return loss.unsqueeze(0), score.unsqueeze(0)
 

@@ -3,7 +3,6 @@
 import copy
 import logging
 import threading
-from collections import ChainMap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,13 +27,21 @@ _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
 @dataclass
 class ClusteringReport:
-    """How one image was fitted."""
+    """How one image was fitted.
 
-    steps: int = 0  # taken by the optimizer
-    losses: list[float] = field(default_factory=list)  # weighted total before each step
-    labels: list[int] = field(default_factory=list)  # how many there were before each step
-    final_labels: int = 1  # how many there are in the scores that were returned
-    problem: str = ""  # why the image was not fitted, its scores are then zero everywhere; empty when it was
+    Attributes:
+        steps: optimization steps taken.
+        losses: weighted total loss before each step.
+        labels: number of labels before each step.
+        final_labels: number of labels in the scores that were returned.
+        problem: why the image was not fitted; empty when it was. Its scores are then zero everywhere.
+    """
+
+    steps: int = 0
+    losses: list[float] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    final_labels: int = 1
+    problem: str = ""
 
 
 class SelfClusteringInferer(Inferer):
@@ -42,29 +49,29 @@ class SelfClusteringInferer(Inferer):
 
     This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD on the image
     itself, stopped when no more than `min_labels` labels are left, then one more forward pass in training mode. All
-    networks start from the same weights, drawn with `seed`, so the labels of an image depend on the image and the seed
-    alone, not on its batch (up to rounding: stacks of different size add up in another order).
+    networks start from the same weights, so the labels of an image depend on the image and the seed alone, not on its
+    batch (up to rounding). An image that cannot be fitted (not finite, too large, too small) gets zero scores and a
+    warning.
 
-    The images of a batch are fitted together, each with its own loss and its own stop. An image that cannot be fitted
-    (not finite, too large, too small) is logged and gets zero scores; the others are fitted all the same.
+    On a GPU the images of a batch are fitted together, see `NetworkStack`; each has its own loss and its own stop. On a
+    CPU they are fitted one by one, several side by side in threads.
 
-    The object holds no state between calls and may be called from several threads, under `torch.no_grad` too. Other
-    threads must not draw from PyTorch's global generator (by building a network, say) while weights are drawn here.
+    A call leaves no state behind and may come from several threads, also under `torch.no_grad`. Other threads must not
+    draw from PyTorch's global generator meanwhile (by building a network, for example): the initial weights come from
+    it.
 
     Args:
         max_steps: greatest number of steps.
         min_labels: an image stops when its map has this many labels or fewer.
         learning_rate: of SGD.
         momentum: of SGD.
-        loss: gives losses per image from `network.forward_features`; default `MSFormerLoss`.
+        loss: gives losses per image from `network.forward_features`; default `MSFormerLoss()`.
         seed: of the initial weights.
         warm_start: start from the weights of the network that is passed in, instead of drawing new ones.
-        stack_size: images in one stack; `None` is all of the batch on a GPU and one on a CPU, where stacks are fitted
-            side by side, on a share of PyTorch's threads each.
-        as_labels: return the label of each pixel's best score, as float, instead of all scores: a hundredth of the
-            memory.
-        amp: run the network in bfloat16 where PyTorch's autocast holds it safe.
-        max_pixels: an image with more pixels is refused: its fit needs about 2 kB of memory per pixel.
+        stack_size: images that are fitted as one; `None` for all of the batch on a GPU and one on a CPU.
+        as_labels: return the label of each pixel's best score, as float, instead of all scores.
+        amp: run the network in bfloat16 where PyTorch's autocast permits it.
+        max_pixels: images with more pixels are refused; a fit needs about 32 kB of memory per pixel.
         handlers: called with every new Ignite engine before it runs, to attach handlers to it.
 
     Raises:
@@ -90,8 +97,9 @@ class SelfClusteringInferer(Inferer):
         if max_steps < 1 or min_labels < 1 or (stack_size is not None and stack_size < 1):
             raise ValueError("max_steps, min_labels and stack_size must be at least 1.")
         if learning_rate <= 0 or not 0 <= momentum < 1:
-            got = f"got {learning_rate} and {momentum}"
-            raise ValueError(f"learning_rate must be positive and momentum in [0, 1), {got}.")
+            raise ValueError(
+                f"learning_rate must be positive and momentum in [0, 1), got {learning_rate} and {momentum}."
+            )
         self.max_steps = max_steps
         self.min_labels = min_labels
         self.learning_rate = learning_rate
@@ -109,9 +117,9 @@ class SelfClusteringInferer(Inferer):
         """Cluster images.
 
         Args:
-            inputs: the images, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice along
-                the last axis is an image of its own. The result has the last axis too.
-            network: what to fit, with `forward_features` like `medseg.networks.MSFormer`; copied, never changed.
+            inputs: images `[B, C, H, W]`, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice
+                along the last axis is an image.
+            network: what to fit; it has a method `forward_features` like that of `MSFormer`. It is not changed.
             args: ignored.
             kwargs: ignored.
 
@@ -142,8 +150,8 @@ class SelfClusteringInferer(Inferer):
             if report.problem:
                 logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
             else:
-                numbers = (index, report.steps, report.final_labels, report.losses[-1])
-                logger.debug("Image %d: %d steps, %d labels, loss %.4f", *numbers)
+                values = (index, report.steps, report.final_labels, report.losses[-1])
+                logger.debug("Image %d: %d steps, %d labels, loss %.4f", *values)
         # a MetaTensor comes back as one: what saves the result finds the image's name there
         return convert_to_dst_type(out, inputs, dtype=out.dtype)[0], reports
 
@@ -162,19 +170,23 @@ class SelfClusteringInferer(Inferer):
         threads = torch.get_num_threads()
         workers = min(threads, len(stacks)) if on_cpu else 1
         if workers <= 1:
-            return dict(ChainMap(*map(fit, stacks)))
-        # Images do not wait for each other, the threads of one matrix product do.
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            scores = dict(ChainMap(*pool.map(fit, stacks)))
-        torch.set_num_threads(threads)  # part of the setting is global
-        return scores
+            results = [fit(stack) for stack in stacks]
+        else:
+            # images do not wait for each other, the threads of one matrix product do
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+                results = list(pool.map(fit, stacks))
+            torch.set_num_threads(threads)  # part of the setting is global
+        return {index: scores for fitted in results for index, scores in fitted.items()}
 
     def _template(self, network: Callable[..., Any], device: torch.device) -> nn.Module:
         """A copy of the network in training mode, with weights drawn from the seed unless it starts warm."""
         if not isinstance(network, nn.Module) or not hasattr(network, "forward_features"):
-            kind = type(network).__name__
-            raise TypeError(f"SelfClusteringInferer needs a network with forward_features, got {kind}.")
-        template: Any = copy.deepcopy(network).to(device).train()
+            raise TypeError(
+                f"SelfClusteringInferer needs a network with forward_features, got {type(network).__name__}."
+            )
+        template = (
+            copy.deepcopy(network).cpu().train().requires_grad_()
+        )  # drawn on the CPU: the same weights on every device
         if not self.warm_start:
             with _SEEDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(self.seed)
@@ -214,20 +226,23 @@ class SelfClusteringInferer(Inferer):
         def release(engine: Engine) -> None:
             """Take the images that have stopped out of the stack."""
             last = engine.state.iteration == self.max_steps
-            stopped, kept = [], []  # positions in the stack
-            for position, index in enumerate(active):
-                (stopped if last or reports[index].labels[-1] <= self.min_labels else kept).append(position)
+            stopped = [
+                position
+                for position, index in enumerate(active)
+                if last or reports[index].labels[-1] <= self.min_labels
+            ]
             if not stopped:
                 return
             with autocast:
                 maps = stack.scores(stopped)
-            for position, score in zip(stopped, maps, strict=True):
-                labels = score.argmax(0, keepdim=True)
-                scores[active[position]] = labels.float() if self.as_labels else score.float()
+            for position, scores in zip(stopped, maps, strict=True):
+                labels = scores.argmax(0, keepdim=True)
+                results[active[position]] = labels.float() if self.as_labels else scores.float()
                 reports[active[position]].final_labels = int(labels.unique().numel())
-            active[:] = [active[position] for position in kept]
+            going_on = [position for position in range(len(active)) if position not in stopped]
+            active[:] = [active[position] for position in going_on]
             if active:
-                stack.keep(kept)
+                stack.keep(going_on)
             else:
                 engine.terminate()
 

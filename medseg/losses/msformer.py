@@ -10,7 +10,13 @@ from torch.nn.modules.loss import _Loss
 
 from medseg.networks.msformer import MSFormerFeatures
 
-__all__ = ["NOTEBOOK_PREVIEW_WEIGHTS", "NOTEBOOK_SCORED_WEIGHTS", "MSFormerLoss", "MSFormerLossParts"]
+__all__ = [
+    "NOTEBOOK_PREVIEW_WEIGHTS",
+    "NOTEBOOK_SCORED_WEIGHTS",
+    "LossWeights",
+    "MSFormerLoss",
+    "MSFormerLossParts",
+]
 
 
 class LossWeights(NamedTuple):
@@ -34,7 +40,9 @@ class MSFormerLossParts(NamedTuple):
 
 
 class MSFormerLoss(_Loss):
-    """Self-supervised loss of MS-Former (Karimijafarbigloo et al., MIDL 2023), the weighted sum of three terms.
+    """Self-supervised loss of MS-Former (Karimijafarbigloo et al., MIDL 2023).
+
+    The weighted sum of three terms:
 
     - cross-entropy of the scores with their own argmax as target, mean over pixels: it sharpens the clusters;
     - inter-scale: one minus the cosine between the rows of the two branches' contexts, mean over rows;
@@ -60,7 +68,15 @@ class MSFormerLoss(_Loss):
         self.intra_weight = intra_weight
 
     def forward(self, features: MSFormerFeatures, target: Tensor | None = None) -> Tensor:
-        """Weighted sum, a scalar, or `[B]` with reduction "none". MONAI's trainer passes `target`; it is ignored."""
+        """Weighted sum of the three losses.
+
+        Args:
+            features: of `MSFormer.forward_features`.
+            target: ignored; MONAI's trainer passes one.
+
+        Returns:
+            A scalar, or `[B]` with reduction "none".
+        """
         loss = self.total(self.parts(features))
         if self.reduction == LossReduction.MEAN.value:
             return loss.mean()

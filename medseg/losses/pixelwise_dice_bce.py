@@ -16,14 +16,23 @@ class PixelwiseDiceBCELoss(_Loss):
         bce(p, m) + 1 - (2 * p * m + 1) / (p + m + 1)
 
     The soft Dice plus cross-entropy of the paper is `monai.losses.DiceCELoss` with `sigmoid=True`; prefer it, except to
-    repeat the published training. The published script applies the sigmoid twice, so that its probabilities lie between
-    0.5 and 0.73 and its loss cannot reach 0; here it is applied once.
+    repeat the published training.
+
+    The published script applies the sigmoid twice, so that its probabilities lie between 0.5 and 0.73 and its loss
+    cannot reach 0. Here it is applied once.
 
     Range: 0 to infinity. With an empty mask the loss goes to 0 as the prediction becomes empty.
     """
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss, a scalar, of logits `[B, C, H, W]` and a mask `[B, C, H, W]` in [0, 1], soft values allowed.
+        """Compute the loss.
+
+        Args:
+            input: logits `[B, C, H, W]`.
+            target: mask `[B, C, H, W]` in [0, 1], soft values allowed.
+
+        Returns:
+            The loss, a scalar.
 
         Raises:
             ValueError: if the shapes differ or are not four-dimensional.

@@ -41,7 +41,14 @@ class StructureLoss(_Loss):
         self.weighted_bce = weighted_bce
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss, a scalar, of logits `[B, C, H, W]` and a mask `[B, C, H, W]` in [0, 1], soft values allowed.
+        """Compute the loss.
+
+        Args:
+            input: logits `[B, C, H, W]`.
+            target: mask `[B, C, H, W]` in [0, 1], soft values allowed.
+
+        Returns:
+            The loss, a scalar.
 
         Raises:
             ValueError: if the shapes differ or are not four-dimensional.
@@ -57,4 +64,5 @@ class StructureLoss(_Loss):
         prob = logits.sigmoid()
         overlap = (weight * prob * mask).sum(dim=(2, 3))
         union = (weight * (prob + mask)).sum(dim=(2, 3)) - overlap
-        return bce.mean() + (1 - (overlap + 1) / (union + 1)).mean()
+        iou = 1 - (overlap + 1) / (union + 1)
+        return bce.mean() + iou.mean()

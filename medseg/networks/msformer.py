@@ -21,11 +21,17 @@ _PATCH_ATTENTION_SCALE = 64**-0.5
 
 
 class MSFormerFeatures(NamedTuple):
-    """What the self-supervised losses need."""
+    """What the self-supervised losses need.
 
-    scores: Tensor  # of the clusters, [B, num_clusters, H, W], unbounded
-    patch_attention: Tensor  # similarity of the score map's patches to each other, [B, P, P]; each row sums to 1
-    contexts: tuple[Tensor, Tensor]  # of the fine and of the coarse branch, each [B, embed_dim, embed_dim]
+    Attributes:
+        scores: cluster scores `[B, num_clusters, H, W]`, unbounded.
+        patch_attention: similarity of the patches of the score map to each other, `[B, P, P]`; each row sums to 1.
+        contexts: global context of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`.
+    """
+
+    scores: Tensor
+    patch_attention: Tensor
+    contexts: tuple[Tensor, Tensor]
 
 
 class TokenBatchNorm(nn.BatchNorm2d):
@@ -38,7 +44,13 @@ class TokenBatchNorm(nn.BatchNorm2d):
 
 
 class OverlapPatchEmbedding(nn.Module):
-    """A 3 x 3 convolution with padding 1 (overlapping patches) and the given stride in pixels, then batch norm."""
+    """A 3 x 3 convolution with padding 1 (overlapping patches), then batch norm.
+
+    Args:
+        in_channels: channels of the image.
+        embed_dim: channels of a token.
+        stride: distance of neighboring patches in pixels.
+    """
 
     def __init__(self, in_channels: int, embed_dim: int, stride: int) -> None:
         super().__init__()
@@ -52,15 +64,18 @@ class OverlapPatchEmbedding(nn.Module):
         # With so few input channels a matrix product is fast, and the tokens come out in their final layout.
         patches = F.unfold(image, kernel_size=3, padding=1, stride=self.stride)
         tokens = patches.mT.contiguous().view(image.shape[0], height, width, -1)
-        return self.norm(self.proj(tokens))
+        out: Tensor = self.norm(self.proj(tokens))
+        return out
 
 
 class EfficientAttention(nn.Module):
-    """Attention linear in the number of tokens (Shen et al., "Efficient Attention", WACV 2021).
+    """Attention linear in the number of tokens.
 
-    Softmax of the keys over positions, of the queries over channels; one head, no scale. Values and output projection
-    are applied to the `C x C` context instead of to every token, which is the same because both softmaxes sum to one:
-    it saves two of six matrix products over all tokens.
+    Shen et al.: "Efficient Attention: Attention with Linear Complexities", WACV 2021: softmax of the
+    keys over positions, of the queries over channels; one head, no scale.
+
+    Values and output projection are applied to the `C x C` context instead of to every token, which is
+    the same because both softmaxes sum to one: it saves two of six matrix products over all tokens.
     """
 
     def __init__(self, dim: int) -> None:
@@ -71,12 +86,16 @@ class EfficientAttention(nn.Module):
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens `[B, H, W, C]` to `residual` plus their attention (same shape), and the context `[B, C, C]`."""
+        """Attend within each image of `[B, H, W, C]`.
+
+        Returns `residual` plus the attention, of the same shape, and the context `[B, C, C]`.
+        """
         tokens = x.flatten(1, 2)
         keys = self.keys(tokens)
         # softmax over positions, its denominator applied after the sum over positions
         weights = (keys - keys.detach().amax(1, keepdim=True)).exp()
-        context = self.values((weights.mT @ tokens) / weights.sum(1).unsqueeze(-1))
+        pooled = (weights.mT @ tokens) / weights.sum(1).unsqueeze(-1)
+        context = self.values(pooled)
         queries = self.queries(tokens).softmax(-1)
         out = torch.baddbmm(residual.flatten(1, 2), queries, self.projection(context))
         return out.view_as(x), context
@@ -102,10 +121,12 @@ class EfficientBlock(nn.Module):
 class MSFormer(nn.Module):
     """Cluster scores of every pixel from a fine (stride 1) and a coarse (stride 2) transformer branch.
 
-    At 257 x 257 this is the published function. At other sizes the coarse branch has `ceil(H / 2)` rows, is upsampled
-    by two and cropped to the image's size; the patches of the intra-scale attention tile the score map from the top
-    left, leaving out the rest at the right and bottom, and a map smaller than one patch is padded with its mean. In
-    training mode batch norm needs more than one token per channel: at least 3 x 1 pixels.
+    At 257 x 257 this is the published function. Other sizes extend it so: the coarse branch has `ceil(H /
+    2)` rows and is upsampled by two, then cropped to the image's size; the patches of the intra-scale
+    attention tile the score map from the top left, what is left over at the right and bottom is not seen by
+    it, and a map smaller than one patch is padded with its mean.
+
+    In training mode batch norm needs more than one token per channel: at least 3 x 1 pixels.
 
     Args:
         spatial_dims: 2; present because MONAI networks have it.
@@ -182,7 +203,8 @@ class MSFormer(nn.Module):
         to_pixels = self.upsample.weight.view(4, dim, dim)
         head_coarse, head_fine = self.head.weight.split(dim, dim=1)
         kernel = (head_coarse @ to_pixels).reshape(4 * self.num_clusters, dim)
-        pixels = (coarse.flatten(1, 2) @ kernel.mT).view(batch, *coarse.shape[1:3], 2, 2, self.num_clusters)
+        pixels = coarse.flatten(1, 2) @ kernel.mT
+        pixels = pixels.view(batch, *coarse.shape[1:3], 2, 2, self.num_clusters)
         upsampled = pixels.transpose(2, 3).reshape(batch, 2 * coarse.shape[1], 2 * coarse.shape[2], self.num_clusters)
         scores = (fine.flatten(1, 2) @ head_fine.mT).view(batch, height, width, self.num_clusters)
         return scores + upsampled[:, :height, :width]

@@ -30,7 +30,12 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
     "pvt_PPD": {"encoder": "pvt_v2_b2", "decoder": "ppd"},  # Polyp-PVT
     "simVit_PLD": {"encoder": "simvit_tiny", "decoder": "pld"},
     "simVit_SD": {"encoder": "simvit_tiny", "decoder": "simple"},
-    "simVit_mla": {"encoder": "simvit_tiny", "decoder": "mla", "decoder_channels": 256, "decoder_options": _MLA_FUSED},
+    "simVit_mla": {
+        "encoder": "simvit_tiny",
+        "decoder": "mla",
+        "decoder_channels": 256,
+        "decoder_options": _MLA_FUSED,
+    },
     "simVit_pup": {"encoder": "simvit_tiny", "decoder": "pup", "decoder_options": _PUP},
     "ssa_PLD": {"encoder": "shunted_small", "decoder": "pld"},
     "ssa_SD": {"encoder": "shunted_small", "decoder": "simple"},
@@ -44,9 +49,14 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def published_decoder_options(encoder: str, decoder: str) -> dict[str, Any]:
-    """The `decoder_options` that published weights of this pair need, also for the sizes that the study never had."""
+    """Return the `decoder_options` that published weights of this pair need, whatever the size of the encoder.
+
+    Args:
+        encoder: a key of `medseg.networks.ENCODERS`.
+        decoder: a key of `medseg.networks.DECODERS`.
+    """
     family = encoder.partition("_")[0]
     for arguments in PUBLISHED_VARIANTS.values():
-        if (arguments["encoder"].partition("_")[0], arguments["decoder"]) == (family, decoder):
+        if arguments["encoder"].partition("_")[0] == family and arguments["decoder"] == decoder:
             return dict(arguments.get("decoder_options", {}))
     return {}

@@ -15,10 +15,10 @@ __all__ = ["Conversion", "convert_state_dict"]
 
 @dataclass
 class Conversion:
-    """A renamed state dict and what became of each source key.
+    """A renamed state dict, and what became of each source key.
 
     Attributes:
-        sources: the rule sets that apply to the file; empty if none does.
+        sources: the rule sets that were applied; empty if none matched.
         state_dict: our key -> tensor.
         renamed: source key -> our key.
         dropped: source key -> the reason why it is not needed.
@@ -33,7 +33,11 @@ class Conversion:
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     """Rename the keys of any weights that `RULE_SETS` knows.
 
-    Keys without a rule keep their names too. Whether the result fits a network is checked by `load_weights`.
+    Keys that are ours already, or that match no rule, keep their names; `load_weights` checks whether the result fits a
+    network.
+
+    Args:
+        state_dict: key -> tensor, as published.
 
     Raises:
         InputError: if two source keys get the same name.
@@ -58,25 +62,25 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
             raise InputError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
         pieces[position] = state_dict[source]
         conversion.renamed[source] = name
-    adjustments = [entry for rules in rule_sets for entry in rules.adjust]
     for name, pieces in parts.items():
         tensors = [pieces[position] for position in sorted(pieces)]
         tensor = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-        for pattern, adjust in adjustments:
-            if re.search(pattern, name):
-                tensor = adjust(tensor)
-        conversion.state_dict[name] = tensor
+        conversion.state_dict[name] = _adjusted(name, tensor, rule_sets)
     return conversion
 
 
 def _applies(rules: RuleSet, keys: Iterable[str]) -> bool:
-    excluded = rules.unless is not None and any(re.search(rules.unless, key) for key in keys)
-    return not excluded and any(re.search(rules.signature, key) for key in keys)
+    if rules.unless is not None and any(re.search(rules.unless, key) for key in keys):
+        return False
+    return any(re.search(rules.signature, key) for key in keys)
 
 
-def _reason_to_leave(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
-    dropped = (entry for rules in rule_sets for entry in rules.dropped)
-    return next((reason for pattern, reason in dropped if re.search(pattern, key)), None)
+def _reason_to_drop(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
+    for rules in rule_sets:
+        for pattern, reason in rules.dropped:
+            if re.search(pattern, key):
+                return reason
+    return None
 
 
 def _rename(key: str, rules: RuleSet) -> str:
@@ -84,3 +88,11 @@ def _rename(key: str, rules: RuleSet) -> str:
         key = re.sub(pattern, replacement, key)
         key = re.sub(r"\{(\d+)-1\}", lambda number: str(int(number[1]) - 1), key)
     return key
+
+
+def _adjusted(name: str, tensor: Tensor, rule_sets: Iterable[RuleSet]) -> Tensor:
+    for rules in rule_sets:
+        for pattern, adjust in rules.adjust:
+            if re.search(pattern, name):
+                tensor = adjust(tensor)
+    return tensor

@@ -43,7 +43,7 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 
 
 def find_weights(source: str | PathLike[str]) -> Path:
-    """The file that `source` stands for: itself, or that of a name, downloaded unless it is in the hub's cache.
+    """Return the file that `source` stands for: itself, or that of a name, downloaded unless it is in the hub's cache.
 
     The license of weights by name is logged as a warning. `huggingface_hub` decides about cache, mirror, token and
     offline mode (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).

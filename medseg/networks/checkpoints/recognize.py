@@ -44,7 +44,11 @@ class Recognition:
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
-    """Read a weight file of any known kind and bring it under our names; `encoder_only` drops a decoder.
+    """Read a weight file of any known kind and rename its keys to ours.
+
+    Args:
+        path: the file.
+        encoder_only: drop the decoder.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -105,10 +109,12 @@ def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     if decoder == "mla":
         options["fuse"] = "decoder.fuse.conv.weight" in weights
     heads = [key for key in weights if re.search(r"^decoder\.pred\w*\.weight$", key)]
-    out_channels = weights[heads[0]].shape[0] if heads else 1
-    width = weights[widest].shape[0]
-    arguments = {"decoder": decoder, "out_channels": out_channels, "decoder_channels": width}
-    return {**arguments, "decoder_options": options}
+    return {
+        "decoder": decoder,
+        "out_channels": weights[heads[0]].shape[0] if heads else 1,
+        "decoder_channels": weights[widest].shape[0],
+        "decoder_options": options,
+    }
 
 
 def _has(weights: Mapping[str, Tensor], signature: str, widest: str) -> bool:
@@ -125,8 +131,13 @@ def _encoder_weights(name: str, in_channels: int) -> Mapping[str, Tensor]:
 def _decoder_weights(arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
     with torch.device("meta"):
         levels = build_encoder(arguments["encoder"]).out_channels
-        widths = (levels, arguments["out_channels"], arguments["decoder_channels"])
-        decoder = build_decoder(arguments["decoder"], *widths, options=arguments["decoder_options"])
+        decoder = build_decoder(
+            arguments["decoder"],
+            levels,
+            arguments["out_channels"],
+            arguments["decoder_channels"],
+            options=arguments["decoder_options"],
+        )
     return _below("decoder", decoder)
 
 

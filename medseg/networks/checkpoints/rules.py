@@ -1,8 +1,8 @@
 r"""The rules that rename the keys of each kind of weight file to ours.
 
 A `RuleSet` applies to the files in which some key matches its signature. The renames are ordered regular expressions,
-each applied to the result of the one before; in a replacement `{\\1-1}` counts the number in group 1 down by one, and
-`@0`, `@1` mark the parts of one tensor of ours, to be concatenated along the first axis.
+each applied to the result of the one before; in a replacement `{\1-1}` decreases the number in group 1 by one, and
+`@0`, `@1` mark the parts of one tensor of ours, which are concatenated along the first axis.
 """
 
 from collections.abc import Callable, Mapping
