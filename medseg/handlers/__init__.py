@@ -3,9 +3,9 @@
 from medseg.handlers.case_pictures import CasePictures
 from medseg.handlers.case_records import CaseRecords
 from medseg.handlers.checkpoint_saver import AtomicCheckpointSaver
-from medseg.handlers.cluster_overlap import MaskOverlap, OracleClusterOverlap
+from medseg.handlers.mask_overlap import MaskOverlap
 from medseg.handlers.metrics_table import MetricsTable
-from medseg.handlers.overlay_sheet import OverlaySheet
+from medseg.handlers.oracle_cluster_overlap import OracleClusterOverlap
 from medseg.handlers.saliency import SaliencyMetrics
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "MaskOverlap",
     "MetricsTable",
     "OracleClusterOverlap",
-    "OverlaySheet",
     "SaliencyMetrics",
 ]
