@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["monai.bundle", "medseg.bundle", "medseg.handlers", "medseg.transforms", "medseg.cli.main"])
+_FORKS.set_forkserver_preload(
+    ["monai.bundle", "medseg.bundle", "medseg.handlers", "medseg.transforms", "medseg.cli.main"]
+)
 _SECONDS = 300
 
 

@@ -43,7 +43,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_names_exist(page: Path) -> None:
     """Files of the project and names in its packages that stand in backticks."""
     words = set(re.findall(r"`([\w./]+)`", page.read_text()))
-    files = [word for word in words if re.match(r"(medseg|tests|scripts|bundles|configs|docs)/(?!NAME)[\w/.]+\.\w+$", word)]
+    files = [
+        word for word in words if re.match(r"(medseg|tests|scripts|bundles|configs|docs)/(?!NAME)[\w/.]+\.\w+$", word)
+    ]
     homes = [ROOT, page.parents[1], *(ROOT / "bundles").glob("*_segmentation")]
     assert [file for file in files if not any((home / file).exists() for home in homes)] == []
     assert [word for word in words if re.match(r"medseg(\.\w+)+$", word) and not _exists(word)] == []
