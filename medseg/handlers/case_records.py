@@ -93,8 +93,10 @@ class CaseRecords:
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Args:
-        engine: evaluator whose postprocessing writes the outputs.
+        """Attach to an evaluator.
+
+        Args:
+            engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)

@@ -80,6 +80,7 @@ class SaliencyMetric(ColumnMetric):
         Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
             y: masks `[B, 1, H, W]` in {0, 1}.
+            **kwargs: ignored.
 
         Returns:
             Values `[B, 7]` and curves `[B, 3, 256]` (Dice, IoU, E-measure).

@@ -51,7 +51,7 @@ def test_first_commands(name: str, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             env=environment(),
-            timeout=300,
+            timeout=3600,
             check=False,
         )
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"

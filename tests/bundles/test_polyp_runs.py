@@ -30,6 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
@@ -39,6 +40,7 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     assert len(list((trained / "phantoms" / "images").iterdir())) == 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published"])
 def test_variants_train(variant: str, tmp_path: Path) -> None:
     encoder = {"ssformer_s": "mit_b2", "ssformer_l": "mit_b4", "published": "mit_b2"}[variant]
@@ -53,6 +55,7 @@ def test_variants_train(variant: str, tmp_path: Path) -> None:
     assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27}[encoder]
 
 
+@pytest.mark.slow
 def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("py_sod_metrics")
     first, second = (write_phantoms("polyp", tmp_path / name, 10, seed) for name, seed in (("a", 1), ("b", 2)))
@@ -80,6 +83,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 10
 
 
+@pytest.mark.slow
 def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "in"
     pictures.mkdir()
@@ -105,6 +109,7 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
     assert [name in report for name in ("cut.png", "text.jpg", "SSFormer polyp segmentation")] == [True] * 3
 
 
+@pytest.mark.slow
 def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 64)).save(tmp_path / "one.bmp")
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
@@ -114,6 +119,7 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     assert files_under(tmp_path / "out") == written
 
 
+@pytest.mark.slow
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 64)).save(tmp_path / "one.png")
     before = (tmp_path / "one.png").read_bytes()
@@ -131,6 +137,7 @@ def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None
     assert (tmp_path / "one.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "text.png").write_text("not a picture")
@@ -142,6 +149,7 @@ def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path)
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes())
     run_here("training", BUNDLE, *SMALL, "resume", epochs=3, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
@@ -155,6 +163,7 @@ def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> Non
     assert "There is no checkpoint" in str(error.value.__cause__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -172,6 +181,7 @@ def test_one_sentence_and_nothing_written(overrides: dict, message: str, tmp_pat
     assert files_under(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
     data = write_phantoms("polyp", tmp_path / "data", 6, seed=0, size=(64, 80))
     stems = sorted(path.stem for path in (data / "images").iterdir())
@@ -190,6 +200,7 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="evaluate") as error:
         run_here(

@@ -1,7 +1,7 @@
-"""How the keys of every kind of weight file become ours, as data.
+r"""How the keys of every kind of weight file become ours, as data.
 
 A `RuleSet` speaks for the files in which some key matches its signature. The renames are ordered regular expressions,
-each applied to the result of the one before; in a replacement `{\\1-1}` counts the number in group 1 down by one, and
+each applied to the result of the one before; in a replacement `{\1-1}` counts the number in group 1 down by one, and
 `@0`, `@1` mark the parts of one tensor of ours, to be concatenated along the first axis.
 """
 
