@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.transforms.argmax_invert import ArgmaxInvertd
 from medseg.transforms.channels import ChannelMixd, ChannelOrderd, ClusterColourd
 from medseg.transforms.cluster_to_mask import ClusterToMask, ClusterToMaskd
+from medseg.transforms.color_jitter import RandColorJitterd
 from medseg.transforms.enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
 from medseg.transforms.label_groups import LabelGroupsd
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
@@ -23,6 +24,7 @@ __all__ = [
     "FlattenVignette",
     "FlattenVignetted",
     "LabelGroupsd",
+    "RandColorJitterd",
     "RandDilateEroded",
     "RandImageEnhanced",
     "SaveDicomSegd",

