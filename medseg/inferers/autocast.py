@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
-from torch import nn
 
 __all__ = ["AutocastInferer"]
 
@@ -24,7 +24,7 @@ class AutocastInferer(Inferer):
         super().__init__()
         self.enabled = enabled
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Outputs of `network` for `inputs` `[B, C, H, W]`: a tensor or, in training, maybe a list of tensors."""
         if isinstance(inputs, MetaTensor):
             inputs = inputs.as_tensor()  # each operation on a MetaTensor copies its metadata

