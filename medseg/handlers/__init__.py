@@ -13,7 +13,7 @@ from medseg.handlers.metrics_table import MetricsTable
 from medseg.handlers.overlay_sheet import OverlaySheet
 from medseg.handlers.saliency import SaliencyMetrics
 from medseg.handlers.tracking import track_run
-from medseg.handlers.weight_average import WeightAverage
+from medseg.handlers.weight_average import WeightAverage, copy_for_average
 
 __all__ = [
     "AtomicCheckpointSaver",
@@ -27,6 +27,7 @@ __all__ = [
     "SaliencyMetrics",
     "WeightAverage",
     "batch_meta",
+    "copy_for_average",
     "track_run",
     "write_measurement_tables",
 ]

@@ -8,7 +8,7 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from torch import nn
 
-from medseg.handlers import GradientClipper, WeightAverage
+from medseg.handlers import GradientClipper, WeightAverage, copy_for_average
 
 
 def network() -> nn.Sequential:
@@ -46,28 +46,28 @@ class Recorder:
 def test_average_is_the_recursion_written_out() -> None:
     net = network()
     expected = {key: tensor.clone() for key, tensor in net.state_dict().items()}
-    average, recorder = WeightAverage(net, decay=0.8), Recorder(net)
-    train(net, 60, [recorder, average])
+    average, recorder = copy_for_average(net), Recorder(net)
+    train(net, 60, [recorder, WeightAverage(net, average, decay=0.8)])
     for n, state in enumerate(recorder.states, start=1):
         d = min(0.8, n / (n + 9))
         for key, tensor in state.items():
             expected[key] = d * expected[key] + (1 - d) * tensor if tensor.is_floating_point() else tensor
-    for key, tensor in average.ema_model.state_dict().items():
+    for key, tensor in average.state_dict().items():
         torch.testing.assert_close(tensor, expected[key])
 
 
 def test_weights_before_the_first_step_are_forgotten() -> None:
     net = network()
-    average = WeightAverage(net, decay=0.998)
+    average = copy_for_average(net)
     with torch.no_grad():
-        average.ema_model[0].weight.fill_(1e3)
-    train(net, 40, [average], rate=0.0)
-    torch.testing.assert_close(average.ema_model[0].weight, net[0].weight, atol=1e-3, rtol=0)
+        average[0].weight.fill_(1e3)
+    train(net, 40, [WeightAverage(net, average, decay=0.998)], rate=0.0)
+    torch.testing.assert_close(average[0].weight, net[0].weight, atol=1e-3, rtol=0)
 
 
 def test_decay_must_be_a_weight() -> None:
     with pytest.raises(ValueError, match="momentum"):
-        WeightAverage(network(), decay=1.0)
+        WeightAverage(network(), network(), decay=1.0)
 
 
 def test_gradients_are_clipped_before_the_step() -> None:
