@@ -5,7 +5,7 @@ from __future__ import annotations
 from .convert import Conversion, convert_state_dict
 from .hub import PRETRAINED, find_weights
 from .load import check_fit, load_pretrained, load_weights
-from .read import read_state_dict
+from .read import read_facts, read_state_dict
 from .recognise import Recognition, convert_file, recognise
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "find_weights",
     "load_pretrained",
     "load_weights",
+    "read_facts",
     "read_state_dict",
     "recognise",
 ]
