@@ -50,10 +50,11 @@ class SameConv2d(nn.Conv2d):
         if self.stride[0] == 2:
             top, left = self.far - 1 + input.shape[2] % 2, self.far - 1 + input.shape[3] % 2
             input = F.pad(input, [left, self.far, top, self.far])
-        if not torch.jit.is_scripting() and self.groups > 1 and torch.is_autocast_enabled("cpu"):
-            # the gradients of depth-wise kernels take 3 to 10 times as long in bfloat16 on a CPU
-            with torch.autocast("cpu", enabled=False):
-                return self._conv_forward(input.float(), self.weight, self.bias)
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript leaves out the block, not a condition)
+            if self.groups > 1 and torch.is_autocast_enabled("cpu"):
+                # the gradients of depth-wise kernels take 3 to 10 times as long in bfloat16 on a CPU
+                with torch.autocast("cpu", enabled=False):
+                    return self._conv_forward(input.float(), self.weight, self.bias)
         return self._conv_forward(input, self.weight, self.bias)
 
 
