@@ -34,23 +34,23 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
     last = torch.load(trained / "checkpoint.pt", weights_only=True)
-    assert last.keys() == {"model", "optimizer", "lr_scheduler", "trainer", "best"}
+    assert last.keys() == {"model", "average", "optimizer", "lr_scheduler", "trainer", "best"}
     assert list(trained.glob("events.out.tfevents.*"))
     assert len(list((trained / "phantoms" / "images").iterdir())) == 15
 
 
-@pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published"])
+@pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published", "lite"])
 def test_variants_train(variant: str, tmp_path: Path) -> None:
-    encoder = {"ssformer_s": "mit_b2", "ssformer_l": "mit_b4", "published": "mit_b2"}[variant]
+    encoder = {"ssformer_l": "mit_b4", "lite": "efficientnet_lite1"}.get(variant, "mit_b2")
     files = config_files(BUNDLE, "train", f"variants/{variant}")
     assert ConfigParser.load_config_files(files)["encoder"] == encoder
-    smaller = {"epochs": 1, "batch_size": 2, "phantoms": 5, "val_fraction": 0.5, "image_size": 64}
+    smaller = {"epochs": 1, "batch_size": 2, "phantoms": 5, "val_fraction": 0.5, "image_size": 64, "pretrained": None}
     run_here(
         "training", BUNDLE, "train", f"variants/{variant}", output_dir=str(tmp_path), ckpt_dir=str(tmp_path), **smaller
     )
     keys = torch.load(tmp_path / "model.pt", weights_only=True).keys()
     blocks = max(int(key.split(".")[4]) for key in keys if key.startswith("encoder.stages.2.blocks."))
-    assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27}[encoder]
+    assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27, "efficientnet_lite1": 8}[encoder]
 
 
 def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
