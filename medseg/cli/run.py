@@ -155,7 +155,7 @@ def _plain_logging() -> Iterator[None]:
     import warnings
 
     levels = {
-        "medseg.data": logging.INFO,
+        "medseg": logging.INFO,
         "monai.bundle.workflows": logging.ERROR,  # warns that no logging file is used
         "ignite": logging.CRITICAL,  # logs errors that are raised anyway
         "monai.data.nvimgcodec_pydicom_plugin": logging.ERROR,  # a decoder for GPUs that MONAI looks for at each image

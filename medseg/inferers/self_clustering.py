@@ -20,7 +20,7 @@ from medseg.losses.msformer import MSFormerLoss
 
 __all__ = ["ClusteringReport", "SelfClusteringInferer"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
@@ -153,7 +153,7 @@ class SelfClusteringInferer(Inferer):
             if report.problem:
                 logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
             else:
-                logger.info(
+                logger.debug(
                     "Image %d: %d steps, %d labels, loss %.4f",
                     *(index, report.steps, report.final_labels, report.losses[-1]),
                 )

@@ -17,7 +17,7 @@ from medseg.results.provenance import file_sha256, read_metadata
 
 __all__ = ["ResultsFolder"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 _SCHEMA = "medseg-settings-2"
 _RESULTS = ("mask", "dicom_seg")  # kinds of a record's outputs

@@ -11,7 +11,7 @@ from medseg.files import atomic_write
 
 __all__ = ["PictureWriter", "VolumeWriter"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 class PictureWriter(PILWriter):

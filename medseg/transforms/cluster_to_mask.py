@@ -15,7 +15,7 @@ from medseg.transforms.mask_strategies import MASK_STRATEGIES
 
 __all__ = ["ClusterToMaskd"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 class ClusterToMaskd(MapTransform):

@@ -142,10 +142,65 @@ def test_config_is_readable(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=named)
-def test_every_run_is_tracked(path: Path) -> None:
-    """A config that replaces the list of checks must not lose `--tracking`."""
-    steps = yaml.safe_load(path.read_text()).get("initialize")
-    assert steps is None or sum("medseg.bundle.track_run(" in step for step in steps) == 1
+def test_every_run_starts_alike(path: Path) -> None:
+    """What an override file may change are the lists `checks` and `attach` and the value `track`."""
+    config = yaml.safe_load(path.read_text())
+    if path.stem in SELF_CONTAINED:
+        assert config["initialize"][:3] == ["$medseg.bundle.initialize(@bundle_root, @seed)", "@checks", "@track"]
+        assert config["initialize"][3:] in ([], ["@attach"])
+    else:
+        assert "initialize" not in config
+    assert config.get("track", "medseg.bundle.track_run(").count("medseg.bundle.track_run(") == 1
+    # an override by the position in a list would hit another item when the list changes
+    assert [key for key in config if re.search(r"(::|#)\d+(::|#|$)", key)] == []
+
+
+NUMBERS = {"batch_size", "cache_rate", "image_size", "phantoms", "label_groups", "slices_per_volume"}
+CT = {"context_slices", "hu_max", "hu_min", "out_channels", "spacing", "volume_device", "overlap", "output_format"}
+SIBLINGS = {
+    ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "train"): {
+        *(NUMBERS | CT | {"mean", "std"}),
+        *("checks", "data_dir", "pairs", "loss::loss", "network_def::in_channels", "network_def::out_channels"),
+        *("train::preprocessing", "validate::preprocessing", "validate::postprocessing", "validate::inferer"),
+        *("validate::key_metric", "validate::additional_metrics", "validate::handlers", "validate::evaluator::device"),
+    },
+    ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "inference"): {
+        *(NUMBERS | CT | {"mean", "std", "sw_batch_size", "save_probabilities", "imports"}),
+        *("input_kind", "cases", "data_dir", "network_def::in_channels", "network_def::out_channels"),
+        *("preprocessing", "postprocessing", "inferer", "handlers", "evaluator::device"),
+    },
+    ("msformer_skin_lesion_segmentation", "msformer_lung_ct_segmentation", "train"): {
+        *("channel_weights", "gamma", "strategy", "strategy_options", "data_dir"),
+        *("train::preprocessing", "validate::preprocessing"),
+    },
+    ("msformer_skin_lesion_segmentation", "msformer_lung_ct_segmentation", "inference"): {
+        *("channel_weights", "gamma", "strategy", "strategy_options", "data_dir", "preprocessing")
+    },
+}
+
+
+def leaves(value: object, name: str = "") -> dict[str, object]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = {key: leaf for k, item in items for key, leaf in leaves(item, f"{name}::{k}".lstrip(":")).items()}
+    return found or {name: value}
+
+
+@pytest.mark.parametrize(("first", "second", "kind"), SIBLINGS)
+def test_siblings_differ_only_where_they_must(first: str, second: str, kind: str) -> None:
+    """`train.yaml` and `inference.yaml` must stand whole in each bundle; what they share stays the same."""
+    one, other = (
+        leaves(yaml.safe_load((BUNDLES / name / "configs" / f"{kind}.yaml").read_text())) for name in (first, second)
+    )
+    differing = {key for key in one.keys() | other.keys() if one.get(key, "missing") != other.get(key, "missing")}
+    allowed = SIBLINGS[first, second, kind]
+    assert sorted(key for key in differing if not any(f"{key}::".startswith(f"{id}::") for id in allowed)) == []
+
+
+def test_override_files_that_are_the_same_exist_once() -> None:
+    files = [path for path in CONFIGS if path.stem not in SELF_CONTAINED]
+    texts = [path.read_text() for path in files]
+    twins = [named(path) for path, text in zip(files, texts, strict=True) if texts.count(text) > 1]
+    assert [name for name in twins if not (BUNDLES / name).is_symlink()] == []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=named)

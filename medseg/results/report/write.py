@@ -15,7 +15,7 @@ from medseg.results.report.gallery import shown_pictures
 from medseg.results.report.page import body, title
 from medseg.results.report.results import read_results
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("medseg")
 
 
 def write_report(output_dir: str | os.PathLike[str]) -> Path:
