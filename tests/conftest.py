@@ -1,5 +1,7 @@
 import os
+import subprocess
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -27,3 +29,12 @@ def data_dir() -> Path:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _only_slow_tests_start_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, args: Any, *_args: Any, **_options: Any) -> NoReturn:
+        pytest.fail(f"it starts a process, so it must be marked slow: {args}")
+
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)

@@ -5,6 +5,7 @@ import traceback
 from errno import EDQUOT, ENOSPC, EROFS
 from typing import NamedTuple
 
+from medseg.data.dicom.series import place_of
 from medseg.errors import InputError, causes
 from medseg.files import case_name
 
@@ -36,7 +37,7 @@ def describe_failure(source: str, error: BaseException) -> CaseFailure:
     told = next((str(cause) for cause in chain if isinstance(cause, InputError)), None)
     first = chain[-1]
     if told is not None:
-        problem = told if source in told else f"{source}: {told}"
+        problem = told if str(place_of(source)) in told else f"{source}: {told}"
     elif any(isinstance(cause, MemoryError) for cause in chain) or _OUT_OF_MEMORY.search(str(first)):
         problem = f"{source} needs more memory than there is: close other programs, or pass another device."
     else:

@@ -104,9 +104,8 @@ class CasePictures:
         self.set_key = set_key
 
     def attach(self, engine: Engine) -> None:
-        """
-        Args:
-            engine: evaluator whose postprocessing has brought the masks back to the file's pixels or voxels.
+        """Args:
+        engine: evaluator whose postprocessing has brought the masks back to the file's pixels or voxels.
         """
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 

@@ -93,9 +93,8 @@ class CaseRecords:
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """
-        Args:
-            engine: evaluator whose postprocessing writes the outputs.
+        """Args:
+        engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)

@@ -71,9 +71,8 @@ class MetricsTable:
         self._files: list[str] = []
 
     def attach(self, engine: Engine) -> None:
-        """
-        Args:
-            engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
+        """Args:
+        engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
         """
         if self._name is None:
             self.logger = engine.logger

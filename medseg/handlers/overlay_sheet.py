@@ -67,9 +67,8 @@ class OverlaySheet:
         self._tiles: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
-        """
-        Args:
-            engine: evaluator whose postprocessing has brought the masks back to the picture's size.
+        """Args:
+        engine: evaluator whose postprocessing has brought the masks back to the picture's size.
         """
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)

@@ -44,8 +44,7 @@ class ContextSliceInferer(SlidingWindowInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """
-        Args:
+        """Args:
             inputs: volumes `[B, 1, H, W, D]`, D from 1 up.
             network: takes slices `[N, context_slices, h, w]` and gives `[N, C, h, w]`.
             args: passed on to `network`.

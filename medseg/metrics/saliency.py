@@ -74,8 +74,7 @@ class SaliencyMetric(CumulativeIterationMetric):
         self.min_max = min_max
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:
-        """
-        Args:
+        """Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
             y: masks `[B, 1, H, W]` in {0, 1}.
 

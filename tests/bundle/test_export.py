@@ -124,7 +124,8 @@ def test_the_zip_loads_with_monai(downloaded: Path) -> None:
     network = small_network()
     with torch.no_grad():
         wanted = network(image)
-        scripted, metadata, _ = load(NAME, model_file="models/model.ts", load_ts_module=True, **options)
+        loaded: Any = load(NAME, model_file="models/model.ts", load_ts_module=True, **options)
+        scripted, metadata, _ = loaded
         torch.testing.assert_close(scripted(image), wanted)
         filled = load(NAME, model=SSFormer(encoder="mit_b0", decoder_channels=8), **options)
         torch.testing.assert_close(filled.eval()(image), wanted)

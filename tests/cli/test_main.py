@@ -105,6 +105,7 @@ def test_our_own_weights_are_recognized(
     network.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
 
 
+@pytest.mark.slow
 def test_as_a_program(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "empty.pt")
     done = subprocess.run(

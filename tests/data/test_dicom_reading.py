@@ -398,6 +398,7 @@ def test_several_multi_frame_files(tmp_path: Path) -> None:
     assert "some of many frames" in problems_of(find_volumes(tmp_path / "a"))[0]
 
 
+@pytest.mark.slow
 def test_without_pydicom_nifti_works_and_dicom_is_explained(tmp_path: Path) -> None:
     write_series(tmp_path / "a")
     nibabel.save(nibabel.Nifti1Image(some_volume(), np.eye(4)), tmp_path / "b.nii")

@@ -196,8 +196,8 @@ def test_pictures(tmp_path: Path) -> None:
             Image.fromarray(read_picture(drawn[stem]).astype(np.uint8)).save(mask)  # 0 and 1, as a viewer saves it
             client.save_label(stem, mask)
         assert client.get("/info/")["datastore"]["completed"] == 5
-        study = next(studies.glob(f"{sorted(drawn)[5]}.*"))
-        check_training_and_scoring(client, name, bundle, app, SMALL, study, read_picture)
+        next_study = next(studies.glob(f"{sorted(drawn)[5]}.*"))
+        check_training_and_scoring(client, name, bundle, app, SMALL, next_study, read_picture)
 
         task = client.train(name, max_epochs=1, val_split=0, device="cpu")  # would train and save nothing
         assert task["status"] == "ERROR"

@@ -192,6 +192,7 @@ def test_records_without_measurements(tmp_path: Path, out: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "records"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_writes_leaves_no_half_record(tmp_path: Path, out: Path) -> None:
     pictures(tmp_path / "in", "a", "b")
     script = (

@@ -207,6 +207,7 @@ engine.run([0], max_epochs=10**9)
 """
 
 
+@pytest.mark.slow
 def test_killed_while_saving(tmp_path: Path) -> None:
     """The file is whole after every kill, and a left-over temporary file stops nobody."""
     killed_in_mid_write = False

@@ -117,6 +117,7 @@ def test_one_set_without_a_name(tmp_path: Path) -> None:
     assert found["images"] == pytest.approx(expected()["Kvasir"], abs=2e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_table(tmp_path: Path) -> None:
     """With seven images one of two processes repeats the first image."""
     script = f"import {Path(__file__).stem} as test; test.main()"

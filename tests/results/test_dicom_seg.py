@@ -160,6 +160,7 @@ def test_headers_that_the_scanner_rounded(metadata: Path, tmp_path: Path) -> Non
         np.testing.assert_array_equal(pixels.T > 0, some_labels()[:, :, order.index(source)] == number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty", [False, True])
 def test_dciodvfy(empty: bool, metadata: Path, tmp_path: Path) -> None:
     if not shutil.which("dciodvfy"):

@@ -14,7 +14,7 @@ from medseg.data.dicom.container import Container, is_zip, starts_as_dicom
 from medseg.data.dicom.headers import Header, read_header
 from medseg.errors import InputError, missing_packages
 
-__all__ = ["Series", "find_series", "holds_dicom", "is_series_path", "open_series", "require_dicom"]
+__all__ = ["Series", "find_series", "holds_dicom", "is_series_path", "open_series", "place_of", "require_dicom"]
 
 _SUFFIX = ".dicom"
 _MARK = "@"
@@ -131,13 +131,17 @@ def open_series(path: PathLike, container: Container) -> Series:
     return Series(name, headers, [file for file in broken if PurePosixPath(file).parent in folders])
 
 
+def place_of(path: PathLike) -> Path:
+    """The folder or zip of a series that `find_series` listed; any other path itself."""
+    path = Path(path)
+    return path.parent.parent if _is_reference(path) else path
+
+
 def container_of(path: PathLike) -> Container:
     """The folder or zip that a path of `find_series`, a DICOM file, a folder or a zip stands for."""
     require_dicom()
-    path = Path(path)
-    if _is_reference(path):
-        path = path.parent.parent
-    elif path.is_file() and not is_zip(path):
+    path = place_of(path)
+    if path.is_file() and not is_zip(path):
         path = path.parent
     if not path.exists():
         raise InputError(f"{path} does not exist: check its path.")

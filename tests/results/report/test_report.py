@@ -224,6 +224,7 @@ def test_the_switch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_order_of_values(tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
@@ -244,6 +245,7 @@ def test_order_of_values(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_in_a_browser(tmp_path: Path) -> None:
     """A click on a heading sorts, another turns the order, a click on a picture enlarges it; nothing is too wide."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
