@@ -14,6 +14,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.data import MetaTensor
 from monai.handlers import CheckpointSaver
 
+from medseg import __version__
 from medseg.files import atomic_write
 
 
@@ -48,7 +49,8 @@ class AtomicCheckpointSaver(CheckpointSaver):
         save_dir: folder of the checkpoints.
         save_dict: names and objects with a `state_dict`.
         last_filename: fixed name of the interval checkpoint; needs `save_interval`, excludes `n_saved`.
-        facts: plain Python values by name, which go into every file that is a `state_dict` itself.
+        facts: plain Python values by name, which go into every file that is a `state_dict` itself, with the version of
+            medseg and the score that the file was kept for.
         kwargs: every other argument of :py:class:`monai.handlers.CheckpointSaver`.
 
     Raises:
@@ -134,7 +136,9 @@ class _AtomicDiskSaver(DiskSaver):
         path = self.dirname / (self.filename or filename)
         plain = _plain(checkpoint)
         if self.facts is not None and isinstance(plain, OrderedDict):  # Ignite hands over one item as it is
-            plain.medseg = _plain(dict(self.facts))  # type: ignore[attr-defined]
+            score = {metadata["score_name"]: metadata["priority"]} if metadata and metadata.get("score_name") else {}
+            facts = {**self.facts, "medseg": __version__, "score": score}
+            plain.medseg = _plain(facts)  # type: ignore[attr-defined]
         with atomic_write(path) as temporary:
             torch.save(plain, temporary)
         for name in set(self._outdated) - {path.name}:
