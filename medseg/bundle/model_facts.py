@@ -17,8 +17,7 @@ logger = logging.getLogger("medseg")
 class ModelFacts:
     """The values that a network was trained with, as attributes: from its weight file, else from the config.
 
-    Files of other programs, and those written before medseg 0.2, say nothing: then the defaults count, and whoever
-    trained with other values has to give them.
+    Files of other programs say nothing: then the defaults count, and whoever trained with other values gives them.
 
     Args:
         checkpoint: weight file of the network; it may be absent, as in a bundle that is trained later.

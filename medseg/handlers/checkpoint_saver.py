@@ -136,8 +136,9 @@ class _AtomicDiskSaver(DiskSaver):
         path = self.dirname / (self.filename or filename)
         plain = _plain(checkpoint)
         if self.facts is not None and isinstance(plain, OrderedDict):  # Ignite hands over one item as it is
-            score = {metadata["score_name"]: metadata["priority"]} if metadata and metadata.get("score_name") else {}
-            facts = {**self.facts, "medseg": __version__, "score": score}
+            facts = {**self.facts, "medseg": __version__}
+            if metadata and metadata.get("score_name"):  # without one the priority is the number of the step
+                facts["score"] = metadata["priority"]
             plain.medseg = _plain(facts)  # type: ignore[attr-defined]
         with atomic_write(path) as temporary:
             torch.save(plain, temporary)
