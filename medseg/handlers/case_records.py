@@ -93,8 +93,10 @@ class CaseRecords:
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Args:
-        engine: evaluator whose postprocessing writes the outputs.
+        """Attach to an evaluator.
+
+        Args:
+            engine: evaluator whose postprocessing writes the outputs.
         """
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
@@ -169,8 +171,7 @@ class CaseRecords:
         values = convert_to_numpy(source_of(given, self.image_key))
         intensities = _one_channel(values, tuple(labels.shape), source)
         unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "gray level"
-        found = measure_segments(labels, self._names, affine, intensities)
-        return [{**asdict(segment), "intensity_unit": unit} for segment in found]
+        return [asdict(segment) for segment in measure_segments(labels, self._names, affine, intensities, unit)]
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:

@@ -1,4 +1,7 @@
+"""The table of an evaluation over several test sets."""
+
 import csv
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,58 +14,64 @@ from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather,
 
 from medseg.data.batches import batch_items
 from medseg.files import atomic_write
+from medseg.metrics.column_metric import ColumnMetric, MetricColumn
+from medseg.results.tables import METRIC_COLUMNS
 
 _ALL = "all images"
+_MEAN = "value of each image, mean over the images"
 
 
 class MetricsTable:
     """One table of an evaluation over several named test sets: a line per set, a column per metric.
 
-    The test sets are evaluated as one concatenated dataset whose items carry the name of their set. At the
-    end of the epoch the values per image are gathered over the processes, ordered as in the dataset, freed of
-    the images that a distributed sampler repeated (same set and file name), and averaged per set with equal
-    weight for every image. With more than one set a last line, `all images`, averages over every image of
-    every set.
+    The test sets are evaluated as one concatenated dataset whose items carry the name of their set. At the end of
+    the epoch the values per image are gathered over the processes, ordered as in the dataset, freed of the images
+    that a distributed sampler repeated (same set and file name), and averaged per set with equal weight for every
+    image. With more than one set a last line, `all images`, averages over every image of every set.
 
-    The table goes to the log (with a legend that says what each column is) and to `table.csv` and `table.md`
-    in `output_dir`, the values of each image to `images.csv`, all written by rank 0 alone. In a config::
+    The table goes to the log (with a legend) and, written by rank 0 alone, to `table.csv` and `table.md` in
+    `output_dir`; the values of each image go to `images.csv`, what each column means to `columns.json`, which the
+    report reads. In a config::
 
         - _target_: medseg.handlers.MetricsTable
           output_dir: "@output_dir"
-          metrics:
-            mean_dice: Dice@0.5
-            mean_iou: IoU@0.5
-            saliency: null
+          metrics: {mean_dice: Dice@0.5, mean_iou: IoU@0.5, saliency: null}
+          dice: mean_dice
 
-    An image without a value (NaN) is left out of its mean, and the log says how many there were. A set whose
-    images all lack a value shows nan.
+    An image without a value (NaN) is left out of its mean, and the log says how many there were. A set whose images
+    all lack a value shows nan.
 
     Args:
         output_dir: folder of the files; made when missing.
-        metrics: names in `engine.state.metric_details` and how to head their columns: one name for values
-            `[N, 1]`, a list of names for `[N, C]`, or None for a metric that says so itself in
-            `engine.state.metric_summaries` (:py:class:`medseg.handlers.SaliencyMetrics`).
+        metrics: names in `engine.state.metric_details` and the headings of their columns: one for values `[N, 1]`, a
+            list for `[N, C]`, or None for a `medseg.metrics.ColumnMetric`, which declares its columns itself.
+        dice: which of `metrics`, one name or several, are the Dice of the masks as they are delivered. The report
+            plots their columns and orders cases by them. A `ColumnMetric` says this itself too.
         set_key: key of the set's name in a batch item; an item without it belongs to the set `images`.
         image_key: key of the MetaTensor in a batch item whose file name tells the images apart.
         name: logger to use; None for the engine's.
 
     Raises:
-        ValueError: when `metrics` is empty, or (at the end of the epoch) when the engine has no such metric, the
-            number of column names does not fit, or the values do not belong to the images one to one.
+        ValueError: when `metrics` is empty or lacks one of `dice`, or (at the end of the epoch) when the engine has no
+            such metric, the number of headings does not fit, or the values do not belong to the images one to one.
     """
 
     def __init__(
         self,
         output_dir: str | Path,
         metrics: Mapping[str, str | Sequence[str] | None],
+        dice: str | Sequence[str] = (),
         set_key: str = "set_name",
         image_key: str = "image",
         name: str | None = None,
     ) -> None:
         if not metrics:
             raise ValueError("MetricsTable needs at least one metric, for example {mean_dice: Dice@0.5}.")
+        if unknown := sorted(set(ensure_tuple(dice)) - metrics.keys()):
+            raise ValueError(f"dice names {', '.join(unknown)}, which is none of the metrics: {', '.join(metrics)}.")
         self.output_dir = Path(output_dir)
         self.metrics = metrics
+        self.dice = ensure_tuple(dice)
         self.set_key = set_key
         self.image_key = image_key
         self.logger = logging.getLogger(name)
@@ -71,8 +80,10 @@ class MetricsTable:
         self._files: list[str] = []
 
     def attach(self, engine: Engine) -> None:
-        """Args:
-        engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
+        """Collect after every batch and make the table at the end of the epoch.
+
+        Args:
+            engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
         """
         if self._name is None:
             self.logger = engine.logger
@@ -99,35 +110,33 @@ class MetricsTable:
         details = getattr(engine.state, "metric_details", {})
         summaries = getattr(engine.state, "metric_summaries", {})
         lines: dict[str, dict[str, float]] = {name: {} for name in groups}
-        legend: dict[str, str] = {}
+        legend: dict[str, MetricColumn] = {}
         images: list[torch.Tensor] = []
         for metric, heads in self.metrics.items():
             values = self._values(details, metric, len(files))
             images.append(values)
-            if heads is None and metric in summaries:
-                legend.update(summaries[metric].columns)
-                for name, rows in groups.items():
-                    lines[name].update(summaries[metric].summarize(rows))
-                continue
-            columns = _columns(metric, heads, values.shape[1])
-            legend.update(dict.fromkeys(columns, "value of each image, mean over the images"))
+            summary: ColumnMetric | None = summaries.get(metric) if heads is None else None
+            columns = self._columns(metric, heads, values.shape[1]) if summary is None else summary.columns
+            legend.update(columns)
             for name, rows in groups.items():
+                if summary is not None:
+                    lines[name].update(summary.summarize(rows))
+                    continue
                 missing = int(values[rows].isnan().any(dim=1).sum())
                 if missing:
                     self.logger.warning(f"{name}: {missing} of {len(rows)} images have no value of {metric!r}.")
                 lines[name].update(zip(columns, values[rows].nanmean(dim=0).tolist(), strict=True))
         header = ["set", "images", *legend]
-        body = [[name, len(groups[name]), *(line[c] for c in legend)] for name, line in lines.items()]
+        body = [[name, len(groups[name]), *(line[head] for head in legend)] for name, line in lines.items()]
+        values_of_images = torch.cat(images, dim=1).tolist()
+        groups.pop(_ALL, None)
+        rows_of_images = [[name, files[row], *values_of_images[row]] for name, rows in groups.items() for row in rows]
         self._log(header, body, legend)
         self._write_csv("table.csv", header, body)
-        rows_of_images = torch.cat(images, dim=1).tolist()
-        groups.pop(_ALL, None)
-        self._write_csv(
-            "images.csv",
-            ["set", "image", *legend],
-            [[name, files[row], *rows_of_images[row]] for name, rows in groups.items() for row in rows],
-        )
+        self._write_csv("images.csv", ["set", "image", *legend], rows_of_images)
         self._write_markdown(header, body, legend)
+        with atomic_write(self.output_dir / METRIC_COLUMNS) as path:
+            path.write_text(json.dumps({head: column._asdict() for head, column in legend.items()}, indent=1) + "\n")
 
     def _rows_of_sets(self) -> tuple[dict[str, list[int]], list[str]]:
         """Rows of the gathered values for each set, without repeated images, and the file of every row."""
@@ -159,38 +168,35 @@ class MetricsTable:
             raise ValueError(f"{metric!r} has {len(values)} values for {count} images.")
         return values.reshape(count, -1).double()
 
-    def _log(self, header: list[str], body: list[list[Any]], legend: dict[str, str]) -> None:
+    def _columns(self, metric: str, heads: str | Sequence[str] | None, width: int) -> dict[str, MetricColumn]:
+        """The columns of a metric that does not declare them itself, checked against the values per image."""
+        names = ensure_tuple(metric if heads is None else heads)
+        if len(names) != width:
+            raise ValueError(f"{metric!r} has {width} values per image, but {len(names)} column names: {names}.")
+        return dict.fromkeys(names, MetricColumn(_MEAN, is_dice=metric in self.dice))
+
+    def _log(self, header: list[str], body: list[list[Any]], legend: dict[str, MetricColumn]) -> None:
         cells = [header, *([_text(cell) for cell in line] for line in body)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         table = "\n".join(
             "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells
         )
-        notes = "\n".join(f"{head}: {meaning}" for head, meaning in legend.items())
+        notes = "\n".join(f"{head}: {column.meaning}" for head, column in legend.items())
         self.logger.info(f"Evaluation\n{table}\n{notes}")
 
     def _write_csv(self, filename: str, header: list[str], body: list[list[Any]]) -> None:
-        with (
-            atomic_write(self.output_dir / filename) as path,
-            open(path, "w", encoding="utf-8", newline="") as file,
-        ):
+        target = self.output_dir / filename
+        with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
-            writer.writerows([[f"{c:.6f}" if isinstance(c, float) else c for c in line] for line in body])
+            writer.writerows([[f"{cell:.6f}" if isinstance(cell, float) else cell for cell in line] for line in body])
 
-    def _write_markdown(self, header: list[str], body: list[list[Any]], legend: dict[str, str]) -> None:
-        lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_text(c) for c in line] for line in body)]
+    def _write_markdown(self, header: list[str], body: list[list[Any]], legend: dict[str, MetricColumn]) -> None:
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_text(cell) for cell in line] for line in body)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        notes = "\n".join(f"- {head}: {meaning}" for head, meaning in legend.items())
+        notes = "\n".join(f"- {head}: {column.meaning}" for head, column in legend.items())
         with atomic_write(self.output_dir / "table.md") as path:
             path.write_text(f"{table}\n\n{notes}\n", encoding="utf-8")
-
-
-def _columns(metric: str, heads: str | Sequence[str] | None, width: int) -> tuple[str, ...]:
-    """The column names of one metric, checked against the number of its values per image."""
-    names = ensure_tuple(metric if heads is None else heads)
-    if len(names) != width:
-        raise ValueError(f"{metric!r} has {width} values per image, but {len(names)} column names: {names}.")
-    return names
 
 
 def _text(cell: Any) -> str:

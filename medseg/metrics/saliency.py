@@ -1,25 +1,26 @@
+"""The measures of the polyp segmentation table, computed by pysodmetrics."""
+
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from monai.metrics import CumulativeIterationMetric
 from monai.utils import optional_import
 
 from medseg.errors import missing_packages
+from medseg.metrics.column_metric import ColumnMetric, MetricColumn
 
 py_sod_metrics, has_py_sod_metrics = optional_import("py_sod_metrics")
 
 THRESHOLDS = np.arange(255, -1, -1)  # the order of pysodmetrics: strictest first
 
 
-class SaliencyMetric(CumulativeIterationMetric):
+class SaliencyMetric(ColumnMetric):
     """The polyp segmentation table of PraNet (Fan et al., MICCAI 2020, section "Experiments"), per image.
 
     Everything is computed by `pysodmetrics` on a probability map and a binary mask of one foreground class,
-    at the size they come in: hand over maps at the original size of the image. :py:attr:`columns` names the
-    values.
+    at the size they come in: hand over maps at the original size of the image. `columns` names the values.
 
     Conventions:
 
@@ -29,7 +30,7 @@ class SaliencyMetric(CumulativeIterationMetric):
     - The 256 thresholds are t / 255 for t = 0 to 255; a pixel is foreground when it is not below. At t = 0
       that is the whole image, so that even a perfect map has a mean Dice slightly below 1.
     - Over several images the curves are averaged first and the mean or maximum over the thresholds is taken
-      last, as published (:py:meth:`summarize`). For the mean that equals the mean of the images' values; the
+      last, as published (`summarize`). For the mean that equals the mean of the images' values; the
       maximum E-measure of a set is lower than the mean of the images' maxima.
     - The number that SSFormer's published test script prints as mean Dice is another one: it binarizes the
       map at 0.5 first, which makes it `(255 * Dice at 0.5 + Dice of the all-foreground map) / 256`.
@@ -47,8 +48,8 @@ class SaliencyMetric(CumulativeIterationMetric):
     No value is ever NaN. E-measure divides by the number of pixels minus one, as published, so that it
     exceeds 1 by one part in the number of pixels for a perfect map.
 
-    The buffers are `[B, 7]` values (:py:meth:`get_buffer`) and `[B, 3, 256]` curves (:py:meth:`get_curves`),
-    both float32, gathered over the processes of a distributed run.
+    The buffers are values `[N, 7]` (`get_buffer`) and curves `[N, 3, 256]` (`get_curves`), both float32, gathered
+    over the processes of a distributed run.
 
     Args:
         min_max: whether to stretch every map to its own range first.
@@ -57,14 +58,14 @@ class SaliencyMetric(CumulativeIterationMetric):
         InputError: when pysodmetrics is not installed.
     """
 
-    columns: ClassVar[Mapping[str, str]] = {
-        "mDice256": "Dice of the stretched probability map, mean over 256 thresholds",
-        "mIoU256": "IoU of the stretched probability map, mean over 256 thresholds",
-        "wFm": "weighted F-measure",
-        "Sm": "S-measure",
-        "meanEm": "E-measure, mean over 256 thresholds",
-        "maxEm": "E-measure, maximum over 256 thresholds of the curve averaged over the images",
-        "MAE": "mean absolute error of the stretched probability map",
+    columns: ClassVar[Mapping[str, MetricColumn]] = {
+        "mDice256": MetricColumn("Dice of the stretched probability map, mean over 256 thresholds"),
+        "mIoU256": MetricColumn("IoU of the stretched probability map, mean over 256 thresholds"),
+        "wFm": MetricColumn("weighted F-measure"),
+        "Sm": MetricColumn("S-measure"),
+        "meanEm": MetricColumn("E-measure, mean over 256 thresholds"),
+        "maxEm": MetricColumn("E-measure, maximum over 256 thresholds of the curve averaged over the images"),
+        "MAE": MetricColumn("mean absolute error of the stretched probability map"),
     }
 
     def __init__(self, min_max: bool = True) -> None:
@@ -74,9 +75,12 @@ class SaliencyMetric(CumulativeIterationMetric):
         self.min_max = min_max
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> list[torch.Tensor]:
-        """Args:
+        """Compare maps with masks.
+
+        Args:
             y_pred: probability maps `[B, 1, H, W]` in [0, 1].
             y: masks `[B, 1, H, W]` in {0, 1}.
+            **kwargs: ignored.
 
         Returns:
             Values `[B, 7]` and curves `[B, 3, 256]` (Dice, IoU, E-measure).
@@ -129,38 +133,20 @@ class SaliencyMetric(CumulativeIterationMetric):
         return np.array(means), np.stack([dice, iou, alignment])
 
     def get_buffer(self) -> Any:
-        """The values of all images so far, `[N, 7]` in the order of :py:attr:`columns`; None before."""
-        buffers = super().get_buffer()
+        """The values of all images so far, `[N, 7]` in the order of `columns`; None before the first."""
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[0]
 
     def get_curves(self) -> Any:
-        """The curves of all images so far, `[N, 3, 256]`: Dice, IoU, E-measure at 1, 254 / 255, ..., 0."""
-        buffers = super().get_buffer()
+        """The curves of all images so far, `[N, 3, 256]`: Dice, IoU, E-measure at 1, 254 / 255, ..., 0; None before."""
+        buffers = super().get_buffer()  # type: ignore[no-untyped-call]
         return None if buffers is None else buffers[1]
 
     def summarize(self, rows: Sequence[int] | None = None) -> dict[str, float]:
-        """One line of the table: the values of a group of images taken together.
-
-        Args:
-            rows: positions of the images in the buffer; None for all.
-
-        Returns:
-            A value for each of :py:attr:`columns`.
-
-        Raises:
-            ValueError: when the group is empty.
-        """
-        values, curves = self.get_buffer(), self.get_curves()
-        if values is None or (rows is not None and len(rows) == 0):
-            raise ValueError("SaliencyMetric has no image to summarize: was the data list empty?")
-        picked = slice(None) if rows is None else list(rows)
-        line = dict(zip(self.columns, values[picked].double().mean(dim=0).tolist(), strict=True))
-        line["maxEm"] = curves[picked, 2].double().mean(dim=0).max().item()
-        return line
-
-    def aggregate(self) -> dict[str, float]:
-        """:py:meth:`summarize` over all images."""
-        return self.summarize()
+        """As in the base class, but `maxEm` is the maximum of the averaged curve."""
+        line = super().summarize(rows)
+        curves = self.get_curves()[slice(None) if rows is None else list(rows), 2]
+        return line | {"maxEm": curves.double().mean(dim=0).max().item()}
 
 
 def _in_unit_range(data: torch.Tensor, what: str, remedy: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from medseg.phantoms.noise import cloud_noise
+from medseg.phantoms.drawing import center_fields, check_size, cloud_noise, irregular_ellipse, soft_step, to_bytes
 
 __all__ = ["lesion_phantom"]
 
@@ -11,31 +11,23 @@ __all__ = ["lesion_phantom"]
 def lesion_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one picture of a lesion on skin, as through a dermatoscope, and the lesion's mask.
 
-    Skin of varying color with uneven light and a dark frame; one brown lesion of random outline with a soft
-    border, a darker core and a mottled texture; some hairs.
+    Skin of varying color with uneven light and a dark frame; one brown lesion of random outline with a soft border, a
+    darker core and a mottled texture; some hairs.
 
-    Args:
-        index: number of the picture in its set; every index gives another picture.
-        size: (H, W) in pixels, each at least 64; ``None`` draws a landscape format of 180 to 240 rows.
-        seed: number of the set.
-
-    Returns:
-        the picture, uint8 ``(H, W, 3)`` RGB, and the mask, uint8 ``(H, W)`` of 0 and 255, never empty.
-
-    Raises:
-        ValueError: a side of ``size`` is below 64.
+    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape, 180 to 240 rows.
+    The mask is never empty.
     """
     rng = np.random.default_rng((seed, index, 1))
-    height = int(rng.integers(180, 241))
-    height, width = (height, height * 4 // 3) if size is None else size
-    if min(height, width) < 64:
-        raise ValueError(f"A phantom must measure at least 64 x 64 pixels, got {height} x {width}.")
+    rows = int(rng.integers(180, 241))
+    height, width = check_size(size or (rows, rows * 4 // 3))
     short = min(height, width)
-    rows, columns = np.mgrid[:height, :width]
-    y, x = (rows - height / 2) / short, (columns - width / 2) / short
+    y, x = center_fields(height, width)
 
-    distance = _outline(rng, y, x)
-    alpha = 1 / (1 + np.exp(((distance - 1) / rng.uniform(0.02, 0.06)).clip(-50, 50)))
+    radius, stretch, turn = rng.uniform(0.14, 0.3), rng.uniform(1.0, 1.5), rng.uniform(0, np.pi)
+    place = y - rng.uniform(-0.1, 0.1), x - rng.uniform(-0.12, 0.12)
+    away, _, outline = irregular_ellipse(rng, place, turn, stretch, range(2, 9), 0.09)
+    distance = away / (radius * outline)
+    alpha = soft_step(distance, rng.uniform(0.02, 0.06))
     skin = np.array([0.86, 0.66, 0.56]) + rng.normal(0, 0.03, 3)
     skin = skin * (1 + 0.03 * cloud_noise(rng, (height, width), short / 8, 3)[..., None])
     pigment = np.array([0.45, 0.27, 0.18]) * rng.uniform(0.8, 1.3)
@@ -49,19 +41,7 @@ def lesion_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple
     picture = picture * light[..., None]
     picture *= 1 - 0.7 * _hairs(rng, y, x)[..., None]
     picture = ndimage.gaussian_filter(picture, (0.7, 0.7, 0)) + rng.normal(0, 0.012, (height, width, 1))
-    mask = np.where(distance < 1, 255, 0).astype(np.uint8)
-    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8), mask
-
-
-def _outline(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Distance of every pixel from the lesion's center, 1 on its outline."""
-    radius, stretch, turn = rng.uniform(0.14, 0.3), rng.uniform(1.0, 1.5), rng.uniform(0, np.pi)
-    dy, dx = y - rng.uniform(-0.1, 0.1), x - rng.uniform(-0.12, 0.12)
-    along = (np.cos(turn) * dx + np.sin(turn) * dy) / np.sqrt(stretch)
-    across = (np.cos(turn) * dy - np.sin(turn) * dx) * np.sqrt(stretch)
-    angle = np.arctan2(across, along)
-    waves = [rng.normal(0, 0.09 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in range(2, 9)]
-    return np.hypot(along, across) / (radius * (1 + np.sum(waves, axis=0)))
+    return to_bytes(picture), np.where(distance < 1, 255, 0).astype(np.uint8)
 
 
 def _hairs(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:

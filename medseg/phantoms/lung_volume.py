@@ -30,14 +30,13 @@ def lung_volume_phantom(index: int, size: tuple[int, ...] | None, seed: int) -> 
     that only the affine tells left from right.
 
     Args:
-        index: number of the volume in its set; every index gives another volume.
-        size: (X, Y, Z) in voxels, at least 32 x 32 x 8; ``None`` is 64 x 56 x 24. They cover about
-            330 x 290 x 200 mm, whatever their number.
+        index: number of the volume in its set.
+        size: (X, Y, Z) in voxels, at least 32 x 32 x 8; `None` is 64 x 56 x 24. They cover about 330 x 290 x 200 mm.
         seed: number of the set.
 
     Returns:
-        the volume in HU, the label map (10 and 11 left upper and lower lobe, 12 to 14 right upper, middle and
-        lower; vessels inside of the lungs belong to them), and the affine.
+        The volume in HU, the label map (10 and 11 left upper and lower lobe, 12 to 14 right upper, middle and lower;
+        vessels inside of the lungs belong to them), and the affine.
 
     Raises:
         ValueError: `size` has not three axes or is too small.

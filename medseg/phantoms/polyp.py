@@ -5,19 +5,24 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from medseg.phantoms.noise import cloud_noise, smooth_noise
+from medseg.phantoms.drawing import (
+    center_fields,
+    check_size,
+    cloud_noise,
+    irregular_ellipse,
+    smooth_noise,
+    soft_step,
+    to_bytes,
+)
 
 __all__ = ["polyp_phantom"]
 
-_SHORT_SIDE = (208, 289)
-_ASPECT = (1.0, 1.36)
-_PORTRAIT_SHARE = 0.25
 _POLYP_COUNTS = (0, 1, 2)
 _POLYP_COUNT_SHARES = (0.06, 0.76, 0.18)
 
 
 class _View(NamedTuple):
-    """The picture's plane; places are ``(H, W)`` fields from the center, in units of the short side."""
+    """The picture's plane; `y` and `x` are `(H, W)`, from the center, in units of the short side."""
 
     y: np.ndarray
     x: np.ndarray
@@ -36,31 +41,18 @@ class _Surface(NamedTuple):
 def polyp_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one colonoscopy-like picture and the mask of its polyps.
 
-    The wall has folds, a vessel net, patches of other color and, mostly, a dark lumen; the view has black
-    corners, uneven light, highlights, blur and sensor noise. Polyps are domes of random outline with soft
-    borders, whose hue and texture are close to the wall's. Neither color nor brightness alone tells them
-    from folds and patches: what does is their outline, shading and the interrupted vessels.
+    The wall has folds, vessels, patches of other color and, mostly, a dark lumen; the view has black corners, uneven
+    light, highlights, blur and sensor noise. Polyps are domes of random outline with soft borders, whose hue and
+    texture are close to the wall's. Neither color nor brightness alone tells them from folds and patches: what does is
+    their outline, shading and the interrupted vessels.
 
-    Args:
-        index: number of the picture in its set; every index gives another picture.
-        size: (H, W) in pixels, each at least 64; ``None`` draws one, landscape or portrait, of 208 to about
-            390 pixels a side.
-        seed: number of the set.
-
-    Returns:
-        the picture, uint8 ``(H, W, 3)`` RGB, and the mask, uint8 ``(H, W)`` of 0 and 255. About one mask in
-        twenty is empty.
-
-    Raises:
-        ValueError: a side of ``size`` is below 64.
+    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape or
+    portrait, of 208 to about 390 pixels a side. About one mask in twenty is empty.
     """
     rng = np.random.default_rng((seed, index))
-    height, width = _random_size(rng) if size is None else size
-    if min(height, width) < 64:
-        raise ValueError(f"A phantom must measure at least 64 x 64 pixels, got {height} x {width}.")
-    view = _view(rng, (height, width))
+    view = _view(rng, check_size(size or _random_size(rng)))
     surface = _wall(rng, view)
-    mask = np.zeros((height, width), bool)
+    mask = np.zeros(view.y.shape, bool)
     for _ in range(rng.choice(_POLYP_COUNTS, p=_POLYP_COUNT_SHARES)):
         surface, covered = _add_polyp(rng, view, surface)
         mask |= covered
@@ -69,25 +61,23 @@ def polyp_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[
 
 
 def _random_size(rng: np.random.Generator) -> tuple[int, int]:
-    short = int(rng.integers(*_SHORT_SIDE))
-    long = round(short * rng.uniform(*_ASPECT))
-    return (long, short) if rng.random() < _PORTRAIT_SHARE else (short, long)
+    short = int(rng.integers(208, 289))
+    long = round(short * rng.uniform(1.0, 1.36))
+    return (long, short) if rng.random() < 0.25 else (short, long)
 
 
 def _view(rng: np.random.Generator, shape: tuple[int, int]) -> _View:
     """Black corners: an octagon or a circle, and sometimes the black box of a picture in the picture."""
-    short = min(shape)
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    y, x = (rows - shape[0] / 2) / short, (columns - shape[1] / 2) / short
+    y, x = center_fields(*shape)
     across, along = np.abs(y) / np.abs(y).max(), np.abs(x) / np.abs(x).max()
     if rng.random() < 0.6:
         edge = (across + along) / rng.uniform(1.5, 1.75)
     else:
         edge = np.hypot(across, along) / rng.uniform(1.05, 1.3)
-    visible = _step_down(edge, 1 / 120)
+    visible = soft_step(edge, 1 / 120)
     if rng.random() < 0.2:
         visible = visible * ~((y > rng.uniform(0.15, 0.35)) & (x < rng.uniform(-0.35, -0.2)))
-    return _View(y, x, visible, short)
+    return _View(y, x, visible, min(shape))
 
 
 def _wall(rng: np.random.Generator, view: _View) -> _Surface:
@@ -109,7 +99,7 @@ def _wall(rng: np.random.Generator, view: _View) -> _Surface:
 
 
 def _mucosa(rng: np.random.Generator, shape: tuple[int, int], short: int) -> np.ndarray:
-    """Color of the wall in even light, ``(H, W, 3)``: hue, patches, fine grain and vessels."""
+    """Color of the wall in even light, `(H, W, 3)`: hue, patches, fine grain and vessels."""
     paleness = rng.uniform(0, 1)
     base = np.array([0.92, 0.46 + 0.16 * paleness, 0.33 + 0.16 * paleness]) + rng.normal(0, 0.02, 3)
     # patches are redder or paler, and some yellowish
@@ -125,23 +115,14 @@ def _mucosa(rng: np.random.Generator, shape: tuple[int, int], short: int) -> np.
     return color - (net * shown)[..., None] * [0.35, 0.75, 0.6]
 
 
-def _step_down(values: np.ndarray, width: float) -> np.ndarray:
-    """Smooth step from 1 to 0 where ``values`` pass 1."""
-    return 1 / (1 + np.exp(((values - 1) / width).clip(-50, 50)))
-
-
 def _blob(rng: np.random.Generator, view: _View, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """A random outline: for every pixel the distance from its center (1 on the outline) and the direction."""
     reach_y, reach_x = (max(np.abs(axis).max() - 0.18 - radius / 2, 0.0) for axis in (view.y, view.x))
-    dy = view.y - rng.uniform(-reach_y, reach_y)
-    dx = view.x - rng.uniform(-reach_x, reach_x)
+    place = view.y - rng.uniform(-reach_y, reach_y), view.x - rng.uniform(-reach_x, reach_x)
     turn, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 1.6)
-    along = (np.cos(turn) * dx + np.sin(turn) * dy) / np.sqrt(stretch)
-    across = (np.cos(turn) * dy - np.sin(turn) * dx) * np.sqrt(stretch)
-    angle = np.arctan2(across, along)
-    outline = 1 + sum(rng.normal(0, 0.11 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in range(2, 6))
+    away, angle, outline = irregular_ellipse(rng, place, turn, stretch, range(2, 6), 0.11)
     outline += 0.05 * smooth_noise(rng, view.y.shape, view.short_side * radius / 2)
-    return np.hypot(along, across) / (radius * outline), angle
+    return away / (radius * outline), angle
 
 
 def _add_polyp(rng: np.random.Generator, view: _View, surface: _Surface) -> tuple[_Surface, np.ndarray]:
@@ -149,7 +130,7 @@ def _add_polyp(rng: np.random.Generator, view: _View, surface: _Surface) -> tupl
     shape, short = view.y.shape, view.short_side
     radius = np.exp(rng.uniform(np.log(0.11), np.log(0.36)))
     distance, angle = _blob(rng, view, radius)
-    alpha = _step_down(distance, rng.uniform(0.02, 0.10))
+    alpha = soft_step(distance, rng.uniform(0.02, 0.10))
 
     # a patch of the wall seen from near: own grain, few vessels, slightly other hue
     grain = cloud_noise(rng, shape, max(short * radius / rng.uniform(3, 8), 2), 3)
@@ -173,7 +154,7 @@ def _add_polyp(rng: np.random.Generator, view: _View, surface: _Surface) -> tupl
 
 
 def _photograph(rng: np.random.Generator, view: _View, surface: _Surface) -> np.ndarray:
-    """Light the relief from the camera and take the picture, uint8 ``(H, W, 3)``."""
+    """Light the relief from the camera and take the picture, uint8 `(H, W, 3)`."""
     shape, short = view.y.shape, view.short_side
     slope_y, slope_x = np.gradient(surface.relief * short)
     light_y, light_x = rng.normal(0, 0.4, 2)
@@ -197,4 +178,4 @@ def _photograph(rng: np.random.Generator, view: _View, surface: _Surface) -> np.
     picture = ndimage.gaussian_filter(picture, (sigma, sigma, 0))
     picture += rng.normal(0, rng.uniform(0.004, 0.02), shape)[..., None]
     picture = picture * view.visible[..., None] + 0.02
-    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+    return to_bytes(picture)

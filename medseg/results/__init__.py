@@ -2,8 +2,9 @@
 
 from medseg.results.failures import finish_run
 from medseg.results.folder import ResultsFolder
-from medseg.results.measurements import SegmentMeasurement, measure_segments, slice_axis_of
+from medseg.results.measurements import measure_segments, slice_axis_of
 from medseg.results.report.write import write_report, write_report_if
+from medseg.results.segment_measurement import SegmentMeasurement
 from medseg.results.tables import write_measurement_tables
 from medseg.results.writers import PictureWriter, VolumeWriter
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -15,52 +14,13 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 from skimage.measure import marching_cubes, mesh_surface_area, regionprops
 
-__all__ = ["SegmentMeasurement", "measure_segments", "slice_axis_of"]
+from medseg.results.segment_measurement import SegmentMeasurement
+
+__all__ = ["measure_segments", "slice_axis_of"]
 
 _SAME_SPACING = 0.01  # two spacings are the same up to this share
 _CELLS_AT_ONCE = 2**22  # of the surface's mesh: about 200 MB of temporary memory
 _FEW_POINTS = 64  # of which all pairs are compared without a convex hull
-
-
-@dataclass(frozen=True)
-class SegmentMeasurement:
-    """What is measured of one label of one case. Millimeters are None where the spacing is unknown.
-
-    A label that does not occur measures 0, and has None for what nothing has (`bounding_box`, `mean_intensity`).
-
-    Attributes:
-        label: its value in the label map.
-        name: its name.
-        voxels: number of voxels (pixels in 2-D).
-        volume_ml: voxels x volume of a voxel, in milliliters; None in 2-D.
-        area_mm2: pixels x area of a pixel; None in 3-D.
-        area_pixels: number of pixels; None in 3-D.
-        surface_mm2: area of the marching-cubes mesh at 0.5 (as in IBSI's reference manual); None in 2-D. The mesh
-            has steps: a smooth object's area is 9 % too large in cubic voxels, 20 % in voxels four times as long.
-        largest_diameter_mm: largest distance between two points of that mesh, in any direction. Its points lie half a
-            voxel outside the centers, so that a row of n voxels is n spacings long.
-        largest_diameter_pixels: the same with pixels of side 1; None in 3-D.
-        bounding_box: `(first, last + 1)` per axis of the array.
-        components: number of connected parts; voxels that share a corner are connected.
-        mean_intensity: mean of the source's finite values within the label.
-        slice_areas_mm2: area in each slice along `slice_axis`, in the array's order; None in 2-D.
-        slice_axis: see :py:func:`slice_axis_of`; None in 2-D.
-    """
-
-    label: int
-    name: str
-    voxels: int
-    volume_ml: float | None
-    area_mm2: float | None
-    area_pixels: int | None
-    surface_mm2: float | None
-    largest_diameter_mm: float | None
-    largest_diameter_pixels: float | None
-    bounding_box: tuple[tuple[int, int], ...] | None
-    components: int
-    mean_intensity: float | None
-    slice_areas_mm2: tuple[float, ...] | None
-    slice_axis: int | None
 
 
 def measure_segments(
@@ -68,18 +28,19 @@ def measure_segments(
     names: Mapping[int, str],
     affine: NdarrayOrTensor | None = None,
     intensities: NdarrayOrTensor | None = None,
+    intensity_unit: str = "gray level",
 ) -> list[SegmentMeasurement]:
     """Measure every label of a label map.
 
-    Lengths, areas and volumes are those of the voxels' places in space, so that order and direction of the axes do
-    not matter, nor a rotation, and a sheared grid (a tilted gantry) is measured as it lies. Only a label's own
-    bounding box is worked on: besides the arguments, memory is a few copies of that box.
+    Lengths, areas and volumes are those of the voxels in space: order, direction and rotation of the axes do not
+    matter, and shear (a tilted gantry) is accounted for. Memory is a few copies of a label's bounding box.
 
     Args:
         labels: whole numbers `[X, Y, Z]` or `[H, W]`; 0 is background.
         names: label -> name. These are measured, occurring or not, and then, as `label N`, what else occurs.
         affine: array index to mm, `[4, 4]`, or `[3, 3]` for a picture; None where the spacing is unknown.
         intensities: values of the source, of the labels' shape.
+        intensity_unit: their unit.
 
     Returns:
         a measurement per label, by ascending label.
@@ -104,7 +65,8 @@ def measure_segments(
         box = region.slice if region else (slice(0, 0),) * array.ndim
         mask = region.image if region else np.zeros((0,) * array.ndim, bool)
         inside = None if values is None else values[box]
-        found.append(_measure(label, names.get(label, f"label {label}"), mask, box, array.shape, edges, inside))
+        name = names.get(label, f"label {label}")
+        found.append(_measure(label, name, mask, box, array.shape, edges, inside, intensity_unit))
     return found
 
 
@@ -152,6 +114,7 @@ def _measure(
     shape: tuple[int, ...],
     edges: np.ndarray | None,
     values: np.ndarray | None,
+    intensity_unit: str,
 ) -> SegmentMeasurement:
     """Measure `mask`, cut out of an array of `shape` at `box`; `values` likewise."""
     flat = mask.ndim == 2
@@ -172,16 +135,13 @@ def _measure(
         surface_mm2=None if flat or edges is None else _surface(mask, edges),
         largest_diameter_mm=None if edges is None else _largest_diameter(ends, edges),
         largest_diameter_pixels=_largest_diameter(ends, np.eye(2)) if flat else None,
-        bounding_box=tuple((int(side.start), int(side.stop)) for side in box) if voxels else None,
-        components=_components(mask),
+        components=int(label_components(mask, structure=generate_binary_structure(mask.ndim, mask.ndim))[1]),
         mean_intensity=_finite_mean(mask, values),
-        slice_areas_mm2=None if areas is None else tuple(areas.tolist()),
+        intensity_unit=intensity_unit,
         slice_axis=axis,
+        slice_areas_mm2=None if areas is None else tuple(areas.tolist()),
+        bounding_box=tuple((int(side.start), int(side.stop)) for side in box) if voxels else None,
     )
-
-
-def _components(mask: np.ndarray) -> int:
-    return int(label_components(mask, structure=generate_binary_structure(mask.ndim, mask.ndim))[1])
 
 
 def _finite_mean(mask: np.ndarray, values: np.ndarray | None) -> float | None:

@@ -8,23 +8,17 @@ from typing import Any
 
 from medseg.errors import InputError
 from medseg.files import atomic_write
+from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["RECORDS", "RECORD_SCHEMA", "read_records", "write_measurement_tables"]
+__all__ = ["METRIC_COLUMNS", "RECORDS", "RECORD_SCHEMA", "read_records", "write_measurement_tables"]
 
 RECORDS = "records"
 """Folder of the records in an output folder."""
 RECORD_SCHEMA = "medseg-record-1"
-"""What a record calls its format."""
+"""The format that a record names."""
+METRIC_COLUMNS = "columns.json"
+"""File of an evaluation: heading in `table.csv` and `images.csv` -> fields of a `medseg.metrics.MetricColumn`."""
 _MEASUREMENTS_SCHEMA = "medseg-measurements-1"
-
-_SIZES = (
-    *("voxels", "volume_ml", "area_mm2", "area_pixels", "surface_mm2", "largest_diameter_mm"),
-    *("largest_diameter_pixels", "components", "mean_intensity", "intensity_unit", "slice_axis"),
-)
-_ORIGIN = (
-    *("bundle", "bundle_version", "medseg_version", "monai_version", "torch_version", "weights"),
-    *("weights_sha256", "command", "seed", "device", "finished"),
-)
 
 
 def write_measurement_tables(output_dir: str | Path) -> list[dict[str, Any]]:
@@ -79,38 +73,32 @@ def read_records(output_dir: str | Path) -> list[dict[str, Any]]:
 
 def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for found in record["measurements"]:
-        areas = found["slice_areas_mm2"]
+        sizes = {
+            measure.column or name: None if (value := found.get(name)) is None else measure.cell(value)
+            for name, measure in MEASURES.items()
+        }
         yield {
             "case": record["case"],
-            "label": found["label"],
-            "name": found["name"],
-            **{key: found[key] for key in _SIZES},
-            "largest_slice_area_mm2": max(areas, default=None) if areas else None,
-            "bounding_box": " ".join(f"{first}:{stop}" for first, stop in found["bounding_box"] or ()),
+            **sizes,
             "spacing_mm": " ".join(f"{side:.6g}" for side in record["spacing_mm"] or ()),
             "source": record["source"],
             "seconds": record["seconds"],
-            **{key: record["provenance"][key] for key in _ORIGIN},
+            **record["provenance"],
         }
 
 
 def _slice_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for found in record["measurements"]:
+        segment = {"case": record["case"], "label": found["label"], "name": found["name"]}
         for index, area in enumerate(found["slice_areas_mm2"] or ()):
             if area > 0:
-                yield {
-                    "case": record["case"],
-                    "label": found["label"],
-                    "name": found["name"],
-                    "slice_axis": found["slice_axis"],
-                    "slice": index,
-                    "area_mm2": area,
-                }
+                yield {**segment, "slice_axis": found["slice_axis"], "slice": index, "area_mm2": area}
 
 
 def _write_csv(target: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 

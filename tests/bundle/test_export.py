@@ -57,7 +57,7 @@ def downloaded(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def elsewhere(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3600, check=False
     )
 
 

@@ -54,6 +54,6 @@ def run_command(run_id: str, bundle: str, *configs: str, **overrides: Any) -> su
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=300,
+        timeout=3600,
         check=False,
     )

@@ -32,6 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
@@ -41,6 +42,7 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     assert len(list((trained / "phantoms" / "labels").glob("*.nii.gz"))) == 6
 
 
+@pytest.mark.slow
 def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes())
     run_here("training", BUNDLE, *SMALL, "resume", epochs=2, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
@@ -48,6 +50,7 @@ def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> Non
     assert last["trainer"]["iteration"] == 2 * first["trainer"]["iteration"] > 0
 
 
+@pytest.mark.slow
 def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     first, second = (write_phantoms("lung_volume", tmp_path / n, 3, i, TINY) for i, n in enumerate("ab"))
     run_here(
@@ -75,6 +78,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
             assert dice == pytest.approx(2 * iou / (1 + iou), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_inference_names_broken_files_and_segments_the_others(trained: Path, tmp_path: Path) -> None:
     data = write_phantoms("lung_volume", tmp_path / "data", 2, 0, TINY)
     (data / "images" / "broken.nii.gz").write_bytes(b"no volume")
@@ -210,6 +214,7 @@ def find_place(
     return None
 
 
+@pytest.mark.slow
 def test_a_single_slice_is_a_volume_too(trained: Path, tmp_path: Path) -> None:
     units = np.full((50, 60, 1), -1000, np.int16)
     units[10:40, 10:50] = 40
@@ -219,6 +224,7 @@ def test_a_single_slice_is_a_volume_too(trained: Path, tmp_path: Path) -> None:
     assert nibabel.load(tmp_path / "out" / "one.nii.gz").shape == units.shape
 
 
+@pytest.mark.slow
 def test_labels_that_do_not_belong_stop_the_run_before_it_writes(tmp_path: Path) -> None:
     data = write_phantoms("lung_volume", tmp_path / "data", 4, 0, TINY)
     nibabel.save(

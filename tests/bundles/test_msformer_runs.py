@@ -14,6 +14,8 @@ from running import run_here
 from medseg.errors import InputError
 from medseg.phantoms import lung_phantom, write_phantoms
 
+pytestmark = pytest.mark.slow
+
 SKIN, LUNG = "msformer_skin_lesion_segmentation", "msformer_lung_ct_segmentation"
 FAST: dict[str, Any] = {"image_size": 65, "max_steps": 4}
 

@@ -11,6 +11,8 @@ from running import run_here
 from medseg.cli.main import main
 from medseg.networks import SSFormer
 
+pytestmark = pytest.mark.slow
+
 BUNDLE = "ssformer_polyp_segmentation"
 
 

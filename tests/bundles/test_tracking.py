@@ -47,7 +47,7 @@ def start(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=False,
     )
 

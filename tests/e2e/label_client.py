@@ -30,7 +30,7 @@ class LabelClient:
     def request(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
         request = urllib.request.Request(self.address + path, body, {"Content-Type": kind}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=300) as answer:
+            with urllib.request.urlopen(request, timeout=3600) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[-2000:]}") from error
@@ -66,9 +66,7 @@ class LabelClient:
     def train(self, model: str, **parameters: Any) -> dict[str, Any]:
         """Start training, wait for its end, and return the task with the last lines of its log."""
         self.post(f"/train/{model}", parameters)
-        end = time.monotonic() + 300
         while (task := self.get("/train/"))["status"] in ("SUBMITTED", "RUNNING"):
-            assert time.monotonic() < end, f"training goes on after five minutes: {task}"
             time.sleep(0.2)
         return task
 
@@ -107,18 +105,16 @@ def label_server(bundle: Path, studies: Path, log: Path, options: Sequence[str])
             command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        end = time.monotonic() + 300
         while not listens(port):
             assert server.poll() is None, log.read_text()
-            assert time.monotonic() < end, f"no server after five minutes: {log.read_text()}"
             time.sleep(0.2)
         client = LabelClient(port)
         client.get("/info/")
         yield client
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=3600)
         assert not listens(port)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
-        server.wait(timeout=20)
+        server.wait(timeout=3600)

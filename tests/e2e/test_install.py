@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_without_a_folder_it_says_how_it_is_used() -> None:
     done = subprocess.run(["bash", ROOT / "scripts" / "setup.sh"], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -88,7 +88,7 @@ def run_app(series: Path, results: Path, model: Path) -> subprocess.CompletedPro
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=False,
     )
 

@@ -1,4 +1,8 @@
 import itertools
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -10,10 +14,12 @@ from monai.data import MetaTensor
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
+from medseg.data.fault_tolerant_dataset import SOURCE_KEY
 from medseg.handlers import CasePictures
-from medseg.handlers.case_pictures import LABEL_COLORS, TRUTH_COLOR, picture_file
+from medseg.results.pictures import LABEL_COLORS, TRUTH_COLOR, label_color, picture_file
 
 PAD = 4
+REPO = Path(__file__).parents[2]
 # every order of the axes and every direction along them
 CODES = ["".join(axes) for order in itertools.permutations(("RL", "AP", "SI")) for axes in itertools.product(*order)]
 
@@ -75,6 +81,9 @@ def test_a_volume_is_seen_from_the_feet_from_head_to_foot(tmp_path: Path) -> Non
     white = np.nonzero(tiles[1][50:70].min(axis=-1) > 150)[1]
     assert {column // 60 for column in white} == {0, 1}
     assert white.max() > 110 > 10 > white.min()
+    right, left = (tiles[1][50:70, sides].min(axis=-1) > 150 for sides in (slice(0, 20), slice(100, 120)))
+    assert right.sum() > 1.2 * left.sum()  # an R has more strokes than an L
+    assert left.sum(axis=1).argmax() > right.sum(axis=1).argmax()  # and an L has its bar at the foot
 
 
 @pytest.mark.parametrize("codes", CODES)
@@ -138,6 +147,63 @@ def test_a_picture_is_not_enlarged_and_bounded(tmp_path: Path) -> None:
         assert (rows, columns) == (pytest.approx(0.375, abs=0.03), pytest.approx(0.1875, abs=0.03))
 
 
+def picture_item(file: Path, height: int, width: int, box: tuple[slice, slice]) -> dict:
+    mask = torch.zeros(1, height, width)
+    mask[0][box] = 1
+    return {"image": MetaTensor(torch.zeros(3, 8, 8), meta={"filename_or_obj": str(file)}), "pred": mask}
+
+
+def test_exif_orientation_is_honored(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 40 high, 20 wide; seen 20 high, 40 wide
+    Image.new("RGB", (20, 40), (90, 40, 30)).save(tmp_path / "turned.jpg", exif=exif)
+    picture = draw(tmp_path, picture_item(tmp_path / "turned.jpg", 20, 40, (slice(3, 9), slice(25, 37))))
+    rows, columns = np.nonzero(where(picture, LABEL_COLORS[0]))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 8, 25, 36)
+    assert not where(picture, LABEL_COLORS[0])[5, 30]  # the inside stays visible
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
+def test_kinds_of_files(tmp_path: Path, mode: str) -> None:
+    ramp = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (20, 1))
+    picture = Image.fromarray(ramp.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(ramp).convert(mode)
+    assert picture.mode == mode
+    picture.save(tmp_path / "a.png")
+    drawn = draw(tmp_path, picture_item(tmp_path / "a.png", 20, 40, (slice(0, 0), slice(0, 0))))
+    shades = drawn[10, :, 0].astype(int)
+    assert shades[0] < 10
+    assert shades[-1] > 245
+    assert (np.diff(shades) >= 0).all()
+    assert not where(drawn, LABEL_COLORS[0]).any()  # an empty mask has no outline
+
+
+def test_a_source_that_is_decoded_already_is_not_read_again(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (90, 40, 30)).save(tmp_path / "a.png")
+    item = picture_item(tmp_path / "a.png", 20, 40, (slice(3, 9), slice(25, 37)))
+    read = draw(tmp_path / "read", item)
+    (tmp_path / "a.png").unlink()
+    source = MetaTensor(torch.tensor([90.0, 40, 30]).expand(20, 40, 3))
+    np.testing.assert_array_equal(draw(tmp_path / "given", item | {SOURCE_KEY: source}), read)
+    volume, labels = phantom()
+    nibabel.save(volume, tmp_path / "b.nii")
+    item = volume_item(tmp_path / "b.nii", labels)
+    read = draw(tmp_path / "read_volume", item)
+    (tmp_path / "b.nii").unlink()
+    source = MetaTensor(torch.as_tensor(np.array(volume.dataobj, np.float32)), affine=torch.as_tensor(volume.affine))
+    np.testing.assert_array_equal(draw(tmp_path / "given_volume", item | {SOURCE_KEY: source}), read)
+
+
+def test_colors_are_those_of_the_docs() -> None:
+    """Okabe and Ito's palette, in the order that docs/report.md tells."""
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    assert "label 1 yellow, 2 sky blue, 3 vermilion, 4 green, 5 purple, 6 orange, 7 blue" in " ".join(text.split())
+    assert [f"{red:02X}{green:02X}{blue:02X}" for red, green, blue in map(label_color, range(1, 10))] == [
+        *("F0E442", "56B4E9", "D55E00", "009E73", "CC79A7", "E69F00", "0072B2"),
+        *("F0E442", "56B4E9"),
+    ]
+    assert TRUTH_COLOR == (255, 255, 255)
+
+
 def test_names(tmp_path: Path) -> None:
     assert picture_file(tmp_path, "/a/b.v2.nii.gz") == tmp_path / "b.v2.png"
     assert picture_file(tmp_path, "/a/b.png") == tmp_path / "b.png"
@@ -159,6 +225,91 @@ def test_two_test_sets_with_the_same_names(tmp_path: Path) -> None:
     assert written == {"first/1.png", "second/1.png"}
 
 
+TILE = 256
+
+
+def sheet_of(folder: Path, runs: list[list[dict]], cases: list[dict], **options: int) -> np.ndarray:
+    for items in runs:
+        engine = Engine(lambda _engine, batch: batch)
+        CasePictures(folder / "pictures", cases=cases, **options).attach(engine)
+        engine.run([[item] for item in items])
+    return np.array(Image.open(folder / "pictures" / "overlays.png"))
+
+
+def shown_in(sheet: np.ndarray) -> list[list[tuple[int, ...]]]:
+    """The color in the middle of each tile."""
+    step = TILE + PAD
+    return [
+        [tuple(sheet[y, x]) for x in range(step // 2, sheet.shape[1], step)] for y in range(step // 2, len(sheet), step)
+    ]
+
+
+def test_the_sheet_joins_the_first_pictures_of_all_runs(tmp_path: Path) -> None:
+    colors = [(10 * number, 40, 30) for number in range(6)]
+    files = [tmp_path / f"{number}.png" for number in range(6)]
+    for file, color in zip(files, colors, strict=True):
+        Image.new("RGB", (40, 20), color).save(file)
+    items = [picture_item(file, 20, 40, (slice(1, 4), slice(1, 4))) for file in files]
+    cases = [{"image": str(file)} for file in files]
+    black = (0, 0, 0)
+    # case 1 has failed; an earlier run has done those at the end
+    sheet = sheet_of(tmp_path, [[items[4], items[3]], [items[0], items[2]]], cases, sheet=3)
+    assert sheet.shape == (2 * TILE + 3 * PAD, 2 * TILE + 3 * PAD, 3)
+    assert shown_in(sheet) == [[colors[0], colors[2]], [colors[3], black]]
+    # 40 x 20 in a square: a quarter above and below is black, and the outline lies where the mask is
+    tile = sheet[PAD : PAD + TILE, PAD : PAD + TILE]
+    assert not tile[: TILE // 4 - 1].any()
+    assert not tile[-TILE // 4 + 1 :].any()
+    rows, columns = np.nonzero((np.abs(tile.astype(int) - LABEL_COLORS[0]) < 60).all(axis=-1))
+    assert (rows.mean() - TILE / 4, columns.mean()) == (
+        pytest.approx(2.5 * 6.4, abs=2),
+        pytest.approx(2.5 * 6.4, abs=2),
+    )
+    assert shown_in(sheet_of(tmp_path, [items], cases[:1])) == [[colors[0]]]
+
+
+def test_without_pictures_or_cases_there_is_no_sheet(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    item = picture_item(tmp_path / "a.png", 20, 40, (slice(1, 4), slice(1, 4)))
+    for name, options in {"none": {}, "zero": {"cases": [item], "sheet": 0}}.items():
+        draw(tmp_path / name, item, **options)  # which finds one file
+
+
+def test_two_processes_make_one_sheet(tmp_path: Path) -> None:
+    """Each writes its own pictures; the first waits for the other and joins them in the order of the cases."""
+    for number in range(3):
+        Image.new("RGB", (40, 20), (80 * number, 40, 30)).save(tmp_path / f"{number}.png")
+    script = f"import {Path(__file__).stem} as test; test.main()"
+    python_path = os.pathsep.join([str(REPO), str(Path(__file__).parent)])
+    workers = []
+    for rank in range(2):
+        env = {**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1", "TEST_FOLDER": str(tmp_path)}
+        env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        workers.append(subprocess.Popen([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE, text=True))
+    for worker in workers:
+        _, errors = worker.communicate(timeout=240)
+        assert worker.returncode == 0, errors
+    sheet = np.array(Image.open(tmp_path / "pictures" / "overlays.png"))
+    assert shown_in(sheet) == [[(0, 40, 30), (80, 40, 30)], [(160, 40, 30), (0, 0, 0)]]
+
+
+def main() -> None:
+    """What each of the two processes runs; the second is the slower one."""
+    rank, folder = int(os.environ["RANK"]), Path(os.environ["TEST_FOLDER"])
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    files = [folder / f"{number}.png" for number in range(3)]
+    items = [picture_item(file, 20, 40, (slice(0, 0), slice(0, 0))) for file in files[rank::2]]
+
+    def slowly(_engine: Engine, batch: list[dict]) -> list[dict]:
+        time.sleep(2 * rank)
+        return batch
+
+    engine = Engine(slowly)
+    CasePictures(folder / "pictures", cases=[{"image": str(file)} for file in files]).attach(engine)
+    engine.run([items])
+    torch.distributed.destroy_process_group()
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     image = MetaTensor(torch.zeros(3, 8, 8), meta={"filename_or_obj": str(tmp_path / "a.png")})
@@ -169,5 +320,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         draw(tmp_path, {"image": torch.zeros(3, 2, 2), "pred": torch.zeros(1, 2, 2)})
     with pytest.raises(ValueError, match="columns >= 1"):
         CasePictures(tmp_path, columns=0)
+    with pytest.raises(ValueError, match="sheet >= 0"):
+        CasePictures(tmp_path, sheet=-1)
     with pytest.raises(ValueError, match="lowest, highest"):
         CasePictures(tmp_path, intensity_range=(1, 1))

@@ -216,7 +216,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_record(tmp_path: Pa
         [sys.executable, "-c", script, str(tmp_path / "in"), str(out)],
         env=environment,
         capture_output=True,
-        timeout=120,
+        timeout=3600,
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()

@@ -217,10 +217,8 @@ def test_killed_while_saving(tmp_path: Path) -> None:
         process = subprocess.Popen(script, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)})
         try:
             started = (tmp_path / "last.pt").stat().st_mtime_ns if (tmp_path / "last.pt").exists() else 0
-            deadline = time.monotonic() + 120
             while not ((tmp_path / "last.pt").exists() and (tmp_path / "last.pt").stat().st_mtime_ns > started):
                 assert process.poll() is None
-                assert time.monotonic() < deadline
                 time.sleep(0.02)
             time.sleep(delay)
         finally:

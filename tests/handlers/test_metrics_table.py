@@ -1,6 +1,8 @@
 import csv
+import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from monai.transforms import AsDiscreted, Compose, CopyItemsd
 
 from medseg.handlers import MetricsTable, SaliencyMetrics
 from medseg.metrics import SaliencyMetric
+from medseg.results.report import write_report
 
 pytest.importorskip("py_sod_metrics")
 REPO = Path(__file__).parents[2]
@@ -51,7 +54,9 @@ def evaluate(output_dir: Path, data: list[dict] | None = None, rank: int = 0, wo
             "mean_iou": IgniteMetricHandler(MeanIoU(ignore_empty=False), output_transform=masks),
             "saliency": SaliencyMetrics(from_engine(["prob", "label"])),
         },
-        val_handlers=[MetricsTable(output_dir, {"mean_dice": "Dice@0.5", "mean_iou": ["IoU@0.5"], "saliency": None})],
+        val_handlers=[
+            MetricsTable(output_dir, {"mean_dice": "Dice@0.5", "mean_iou": ["IoU@0.5"], "saliency": None}, "mean_dice")
+        ],
     )
     evaluator.run()
     return evaluator
@@ -89,7 +94,12 @@ def test_a_line_per_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     found = read(tmp_path / "eval" / "table.csv")
     assert_same(found, expected())
     assert list(found["ETIS"]) == ["images", *COLUMNS]
-    assert sorted(p.name for p in (tmp_path / "eval").iterdir()) == ["images.csv", "table.csv", "table.md"]
+    written = sorted(path.name for path in (tmp_path / "eval").iterdir())
+    assert written == ["columns.json", "images.csv", "table.csv", "table.md"]
+    columns = json.loads((tmp_path / "eval" / "columns.json").read_text())
+    assert list(columns) == COLUMNS
+    assert [name for name, column in columns.items() if column["is_dice"]] == ["Dice@0.5"]
+    assert columns["MAE"]["meaning"] == "mean absolute error of the stretched probability map"
 
     markdown = (tmp_path / "eval" / "table.md").read_text().splitlines()
     assert markdown[0] == f"| set | images | {' | '.join(COLUMNS)} |"
@@ -101,6 +111,32 @@ def test_a_line_per_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert len({len(row) for row in rows}) == 1
     assert rows[2].split()[:3] == ["ETIS", "4", f"{found['ETIS']['Dice@0.5']:.4f}"]
     assert "Dice@0.5: value of each image, mean over the images" in logged
+
+
+def test_the_values_of_each_image(tmp_path: Path) -> None:
+    evaluate(tmp_path)
+    with open(tmp_path / "images.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["set", "image", *COLUMNS]
+    assert [(row["set"], row["image"]) for row in rows] == [(name, f"/data/{i % 4}.png") for i, name in enumerate(SETS)]
+    for row, item in zip(rows, items(), strict=True):
+        prob, label = item["image"].as_tensor().sigmoid()[None], item["label"][None]
+        saliency = SaliencyMetric()
+        saliency(prob, label)
+        values = {"Dice@0.5": DiceMetric()((prob >= 0.5).float(), label).item(), **saliency.aggregate()}
+        assert {name: float(row[name]) for name in values} == pytest.approx(values, abs=2e-6)
+
+
+def test_the_report_reads_what_the_table_says(tmp_path: Path) -> None:
+    evaluate(tmp_path)
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert re.findall(r'class="plot"[^>]* alt="([^:]*):', text) == ["Dice@0.5, Kvasir", "Dice@0.5, ETIS"]
+    with open(tmp_path / "images.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    worst = sorted(rows, key=lambda row: float(row["Dice@0.5"]))
+    table = text[text.index("Each image, the worst first") :]
+    cells = re.findall(r'<tr><td data-value="([^"]*)">[^<]*</td><td data-value="([^"]*)">', table)
+    assert cells == [(Path(row["image"]).stem, row["set"]) for row in worst]
 
 
 def test_a_repeated_image_counts_once(tmp_path: Path) -> None:
@@ -128,7 +164,7 @@ def test_two_processes_give_the_same_table(tmp_path: Path) -> None:
         env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         workers.append(subprocess.Popen([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE, text=True))
     for worker in workers:
-        _, errors = worker.communicate(timeout=240)
+        _, errors = worker.communicate(timeout=3600)
         assert worker.returncode == 0, errors
     assert_same(read(tmp_path / "rank0" / "table.csv"), expected())
     assert not (tmp_path / "rank1").exists()
@@ -181,3 +217,5 @@ def test_values_and_images_must_match(tmp_path: Path) -> None:
         run_with_details(MetricsTable(tmp_path, {"dice": "Dice"}), {"dice": torch.zeros(2, 1)}, images=3)
     with pytest.raises(ValueError, match="at least one metric"):
         MetricsTable(tmp_path, {})
+    with pytest.raises(ValueError, match="dice names mean_dise, which is none of the metrics: mean_dice"):
+        MetricsTable(tmp_path, {"mean_dice": "Dice"}, dice="mean_dise")

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from monai.metrics import DiceMetric, MeanIoU
 from scipy import ndimage
 
-from medseg.metrics.cluster_overlap import MaskOverlapMetric, OracleClusterOverlapMetric, oracle_mask, overlap_values
+from medseg.metrics import MaskOverlapMetric, OracleClusterOverlapMetric, SaliencyMetric
+from medseg.metrics.oracle_cluster_overlap import oracle_mask
+from medseg.metrics.overlap import overlap_values
 
 
 def masks(seed: int, share: float, shape: tuple[int, ...] = (3, 1, 9, 12)) -> torch.Tensor:
@@ -66,11 +68,30 @@ def test_means_over_images_leave_out_what_has_no_value(metric):
     pred[1, 0, 0, 0] = 1
     metric(pred, truth)
     dice, hm, xor = metric.aggregate().values()
-    honest = isinstance(metric, MaskOverlapMetric)
+    final = isinstance(metric, MaskOverlapMetric)
     # the oracle finds nothing to choose in an empty truth, and two empty masks agree
-    assert dice == pytest.approx(2 / 3 if honest else 1)
-    assert hm == pytest.approx(1 / 3 if honest else 0)
+    assert dice == pytest.approx(2 / 3 if final else 1)
+    assert hm == pytest.approx(1 / 3 if final else 0)
     assert xor == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("metric", "prefix"), [(MaskOverlapMetric(), ""), (OracleClusterOverlapMetric(0), "oracle_")])
+def test_columns_hold_what_they_are_called(metric, prefix):
+    pred, truth = torch.zeros(1, 1, 4, 8), torch.zeros(1, 1, 4, 8)
+    pred[..., :3], truth[..., 1:3] = 1, 1  # 12 and 8 pixels, 8 of them common
+    if prefix:  # which crops the cluster to the truth
+        pred[..., 1:2] = 2
+    metric(pred, truth)
+    both, either, true = (4, 8, 8) if prefix else (8, 12, 8)
+    expected = {"Dice": 2 * both / (both + either), "HM": (either - both) / either, "XOR": (either - both) / true}
+    assert metric.aggregate() == pytest.approx({f"{prefix}{name}": value for name, value in expected.items()})
+
+
+def test_only_the_final_mask_has_a_dice_to_rank_by():
+    metrics = (MaskOverlapMetric, OracleClusterOverlapMetric, SaliencyMetric)
+    assert [name for metric in metrics for name, column in metric.columns.items() if column.is_dice] == ["Dice"]
+    for name, words in {"HM": "/ union", "XOR": "/ truth", "oracle_HM": "/ union", "oracle_XOR": "/ truth"}.items():
+        assert words in {**MaskOverlapMetric.columns, **OracleClusterOverlapMetric.columns}[name].meaning
 
 
 def test_refuses_what_does_not_fit():

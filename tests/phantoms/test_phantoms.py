@@ -10,7 +10,7 @@ from skimage.filters import threshold_otsu
 from medseg.data import check_pairs, decode_mask, decode_picture, find_pairs
 from medseg.errors import InputError
 from medseg.phantoms import polyp_phantom, write_phantoms
-from medseg.phantoms.noise import smooth_noise
+from medseg.phantoms.drawing import smooth_noise
 
 
 def dice(prediction: np.ndarray, mask: np.ndarray) -> float:

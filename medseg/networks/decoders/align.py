@@ -1,3 +1,5 @@
+"""A decoder that fuses all levels at once."""
+
 from collections.abc import Iterable
 
 import torch

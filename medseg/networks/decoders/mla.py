@@ -18,11 +18,7 @@ __all__ = ["MultiLevelAggregationDecoder"]
 class MultiLevelAggregationDecoder(AlignedDecoder):
     """Two 3 x 3 convolutions on each level, all levels at the finest size, concatenation, prediction.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
+    Args, in addition to those of `Decoder`:
         fuse: merge the concatenated levels by a 1 x 1 convolution and predict from each pixel, instead of predicting
             from all levels by a 3 x 3 convolution.
         level_align_corners: corner convention in which the levels are resized to the finest.

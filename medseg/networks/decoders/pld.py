@@ -18,11 +18,7 @@ __all__ = ["ProgressiveLocalityDecoder"]
 class ProgressiveLocalityDecoder(Decoder):
     """Local emphasis of each level, then fusion of the running map into each finer level, at the finest size.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
+    The arguments are those of `Decoder`.
     """
 
     align_corners = True

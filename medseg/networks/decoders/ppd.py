@@ -24,7 +24,7 @@ __all__ = [
 
 
 class CascadedFusion(nn.Module):
-    """Fuses three maps by products and concatenations, coarse to fine.
+    """Fuse three maps by products and concatenations, coarse to fine.
 
     Args:
         channels: channels of each map.
@@ -53,7 +53,7 @@ class CascadedFusion(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weights each channel by a small network of its mean and its maximum.
+    """Weight each channel by a small network of its mean and its maximum.
 
     Args:
         channels: channels of the map.
@@ -75,7 +75,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Weights each pixel by a 7 x 7 convolution of the mean and the maximum over its channels."""
+    """Weight each pixel by a 7 x 7 convolution of the mean and the maximum over its channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,9 +88,9 @@ class SpatialAttention(nn.Module):
 
 
 def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights `[grid, size]` that take the means of all but the outer two of `grid + 2` regions of `size` pixels.
+    """Weights `[grid, size]` that average all but the first and last of `grid + 2` regions of `size` pixels.
 
-    The regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. The type and
+    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. Type and
     device are those of `like`.
     """
     region = torch.arange(1, grid + 1, device=like.device)[:, None]
@@ -101,9 +101,9 @@ def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
 
 
 class SimilarityAggregation(nn.Module):
-    """Pixels are gathered into a few nodes by similarity, the nodes exchange by graph convolution, and return.
+    """Gather pixels into a few nodes by similarity, mix the nodes by graph convolution, and add them to the pixels.
 
-    The gathering sums over all pixels without a norm, as published, so that values of some hundreds are usual.
+    The nodes are sums over all pixels without a norm, as published; values of some hundreds are normal.
 
     Args:
         channels: channels of the map.
@@ -143,11 +143,7 @@ class PolypDecoder(Decoder):
     The prediction is the sum of the logits before and after the aggregation. Both are also trained by themselves
     (deep supervision): in training they follow the prediction.
 
-    Args:
-        in_channels: channels of the encoder's four maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolutions.
+    The arguments are those of `Decoder`.
 
     Raises:
         ValueError: if the encoder has not exactly four levels.

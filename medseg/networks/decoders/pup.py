@@ -17,16 +17,13 @@ __all__ = ["ProgressiveUpsamplingDecoder"]
 
 
 class ProgressiveUpsamplingDecoder(Decoder):
-    """Four 3 x 3 convolutions on the coarsest level, each followed by a resize to twice the size, the last after the
-    prediction.
+    """Four 3 x 3 convolutions on the coarsest level, each followed by a resize to twice the size.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse; only the last is used.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
-        square: make every map as high as it is wide. A fault of the published code, which is harmless for square
-            images and bends others; only for weights that were trained so.
+    The last resize comes after the prediction. The finer levels are not used.
+
+    Args, in addition to those of `Decoder`:
+        square: make every map as high as it is wide. A fault of the published code, which distorts images that are not
+            square; only for weights that were trained so.
     """
 
     def __init__(

@@ -58,11 +58,7 @@ class ConvolutionalAttention(nn.Module):
 class ConvolutionalVisionTransformer(PyramidEncoder):
     """Three stages of overlapping patch embedding and blocks of convolutional attention, without a stage norm.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
+    Args, in addition to those of `MixTransformer`:
         mlp_ratio: width of the feed-forward layers over the width of the stage.
         drop_path: stochastic depth of the last block; grows linearly from 0 at the first of the last stage, 0 before.
     """

@@ -26,7 +26,7 @@ class MixTransformer(PyramidEncoder):
         channels: width of each stage.
         depths: number of blocks of each stage.
         num_heads: attention heads of each stage.
-        reductions: how many times keys and values are reduced on each side, of each stage.
+        reductions: factor by which keys and values are reduced on each side, of each stage.
         mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
         drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """

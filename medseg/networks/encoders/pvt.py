@@ -22,7 +22,7 @@ __all__ = ["PositionedPatchEmbed", "PyramidVisionTransformer"]
 
 
 class PositionedPatchEmbed(PatchEmbed):
-    """Patches side by side, plus a learned table of positions that is resized to the map (bilinear).
+    """Patches without overlap, plus a learned table of positions that is resized to the map (bilinear).
 
     Args:
         in_channels: channels of the incoming map.
@@ -48,17 +48,10 @@ class PositionedPatchEmbed(PatchEmbed):
 class PyramidVisionTransformer(PyramidEncoder):
     """Four stages of positioned patch embedding and blocks of spatially reduced attention, without a stage norm.
 
-    The published code skips the resize of a table wherever a map has as many tokens as the first table, and so
-    fails at 448 x 448; here each table is compared with its own map.
+    The published code does not resize a table if the map has as many tokens as the first table, and fails at 448 x 448;
+    here each table is compared with its own map.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        reductions: how many times keys and values are reduced on each side, of each stage.
-        mlp_ratios: width of the feed-forward layers over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+    Args, in addition to those of `MixTransformer`:
         image_size: side of the square images, in pixels, that the tables of positions are stored for.
     """
 

@@ -110,15 +110,9 @@ class LocalAttention(nn.Module):
 class ShuntedTransformer(PyramidEncoder):
     """A convolutional stem, then four stages of overlapping patches and blocks of shunted attention.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
+    Args, in addition to those of `MixTransformer`:
         reductions: the coarser of the two reductions, on each side, of each stage but the last.
-        mlp_ratios: width of the detail-specific Mix-FFN over the width of the stage, of each stage.
         stem_convs: 3 x 3 convolutions in the stem.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(

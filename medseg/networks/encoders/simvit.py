@@ -61,15 +61,9 @@ class WindowAttention(nn.Module):
 
 
 class SimVisionTransformer(PyramidEncoder):
-    """Four stages of patches side by side and blocks of window attention, full attention in the last.
+    """Four stages of patches without overlap and blocks of window attention, full attention in the last.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+    The arguments are those of `MixTransformer`, without `reductions`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Building blocks that the encoders and decoders share; each stands here once."""
+"""Building blocks that encoders and decoders share."""
 
 from medseg.networks.layers.attention import SpatialReductionAttention, attend, check_heads
 from medseg.networks.layers.conv import conv_norm

@@ -1,3 +1,5 @@
+"""Attention layers."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn

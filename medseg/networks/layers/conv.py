@@ -1,3 +1,5 @@
+"""Convolution with batch norm."""
+
 from torch import nn
 
 __all__ = ["conv_norm"]

@@ -1,3 +1,5 @@
+"""Feed-forward layers of transformer blocks."""
+
 import torch
 from torch import nn
 

@@ -1,3 +1,5 @@
+"""Resizing and fusing maps of different sizes."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,3 +1,5 @@
+"""Patch embeddings."""
+
 import torch
 from torch import nn
 

@@ -27,7 +27,7 @@ class Embedded(NamedTuple):
 
 
 def embedded(pictures: Sequence[Path]) -> dict[Path, Embedded]:
-    """The pictures as JPEGs in the page, in their order until :data:`LARGEST_PICTURES` is reached.
+    """The pictures as JPEGs in the page, in their order until `LARGEST_PICTURES` is reached.
 
     Args:
         pictures: PNG files, the most important first.

@@ -1,31 +1,17 @@
-"""The parts of the report's page, as HTML. Every text from a file is escaped here or in the functions called."""
+"""What the sections of the report's page show, as plain values for its template, which escapes them."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from medseg.handlers.case_pictures import label_color
-from medseg.results.report.embedding import Embedded
-from medseg.results.report.gallery import Shown, gallery
-from medseg.results.report.plots import histogram, summary
-from medseg.results.report.results import Results, finite, measurements, worst_first
-from medseg.results.report.tables import Column, Markup, figure_text, table
+from medseg.results.report.gallery import format_number
+from medseg.results.report.plots import histogram, summary, svg_address
+from medseg.results.report.reading import Results, finite, measurements, worst_first
+from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["body", "title"]
+__all__ = ["Cell", "Column", "Table", "counts", "evaluation", "facts", "measurement_table", "title"]
 
-# key of a measurement, heading, decimals
-_MEASURES = (
-    ("voxels", "Voxels", 0),
-    ("volume_ml", "Volume (ml)", 2),
-    ("area_pixels", "Area (pixels)", 0),
-    ("area_mm2", "Area (mm²)", 1),
-    ("surface_mm2", "Surface (mm²)", 0),
-    ("largest_diameter_mm", "Largest diameter (mm)", 1),
-    ("components", "Parts", 0),
-    ("mean_intensity", "Mean intensity", 1),
-)
 _FACTS = {
     "bundle": "Bundle",
     "bundle_version": "Bundle's version",
@@ -40,6 +26,28 @@ _FACTS = {
 }
 
 
+class Column(NamedTuple):
+    """A column: its heading, and the decimals of its numbers, None for a column of text."""
+
+    title: str
+    decimals: int | None = None
+
+
+class Cell(NamedTuple):
+    """A cell of text, with the color of a label before it and a link to an anchor of the page."""
+
+    text: str
+    label: int = 0
+    anchor: str = ""
+
+
+class Table(NamedTuple):
+    """A table: a row has a number or None in a column of numbers, a `Cell` in one of text."""
+
+    columns: list[Column]
+    rows: list[list[Any]]
+
+
 def title(results: Results) -> str:
     """The bundle and its version, or the folder's name where no record tells the bundle."""
     provenances = [record["provenance"] for record in results.records]
@@ -47,153 +55,101 @@ def title(results: Results) -> str:
     return ", ".join(dict.fromkeys(bundles)) or results.folder.resolve().name
 
 
-def body(results: Results, shown: Sequence[Shown], pictures: Mapping[Path, Embedded]) -> str:
-    """All sections of the page."""
-    places = {picture.picture: f"case-{number}" for number, picture in enumerate(shown) if picture.picture in pictures}
-    sections = {
-        "Problems": _problems(results),
-        "Evaluation": _evaluation(results, places),
-        "Measurements": _measurements(results, places),
-        "Pictures": gallery(results, shown, pictures),
-        "Run": _facts(results),
-    }
-    parts = [_section(head, content) for head, content in sections.items() if content]
-    return "\n".join([_overview(results), *parts])
-
-
-def _overview(results: Results) -> str:
-    counts: list[tuple[str, str]] = []
+def counts(results: Results) -> list[tuple[str, str]]:
+    """Name and value of the figures at the top."""
+    found: list[tuple[str, str]] = []
     if results.records:
-        counts.append(("cases segmented", str(len(results.records))))
+        found.append(("cases segmented", str(len(results.records))))
     if results.scores:
-        counts.append(("images with labels", str(len(results.scores))))
-        known = [score.overall for score in results.scores if score.overall is not None]
-        if known:
-            counts += [("median Dice", f"{median(known):.3f}"), ("lowest Dice", f"{min(known):.3f}")]
-    seconds = [value for record in results.records if isinstance(value := record.get("seconds"), int | float)]
-    if seconds:
-        counts.append(("seconds a case, median", figure_text(median(seconds), 2 if median(seconds) < 10 else 0)))
+        found.append(("images with labels", str(len(results.scores))))
+    if known := [score.overall for score in results.scores if score.overall is not None]:
+        found += [("median Dice", f"{median(known):.3f}"), ("lowest Dice", f"{min(known):.3f}")]
+    if seconds := [value for record in results.records if isinstance(value := record.get("seconds"), int | float)]:
+        middle = median(seconds)
+        found.append(("seconds a case, median", format_number(middle, 2 if middle < 10 else 0)))
     if results.problems or (results.folder / "problems.json").is_file():
-        counts.append(("problems", str(len(results.problems))))
-    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in counts)
-    return f'<dl class="counts">{tiles}</dl>' if tiles else ""
+        found.append(("problems", str(len(results.problems))))
+    return found
 
 
-def _problems(results: Results) -> str:
-    if not results.problems:
-        return ""
-    entries = "".join(
-        f"<li>{f'<b>{escape(case)}</b>: ' if case else ''}{escape(problem)}</li>" for case, problem in results.problems
-    )
-    return f'<ul class="problems">{entries}</ul>'
+def evaluation(results: Results, anchors: Mapping[Path, str]) -> dict[str, Any]:
+    """Tables of the test sets and of the images (None for one without rows), and a plot for each Dice column and set.
 
-
-def _evaluation(results: Results, places: Mapping[Path, str]) -> str:
-    if not results.scores and len(results.sets) < 2:
-        return ""
-    parts = []
+    Args:
+        results: what the folder holds.
+        anchors: file of a picture -> its anchor in the page.
+    """
+    sets = cases = None
     if len(results.sets) > 1:
         columns = [Column("Set"), Column("Images", 0), *(Column(name, 4) for name in results.sets[0][2:])]
-        means = [[line[0], *(finite(cell) for cell in line[1:])] for line in results.sets[1:]]
-        parts.append(table("Means over the images of each test set", columns, means))
-    sets = list(dict.fromkeys(score.set_name for score in results.scores))
+        sets = Table(columns, [[Cell(line[0]), *map(finite, line[1:])] for line in results.sets[1:]])
+    if results.scores:
+        columns = [Column("Image"), Column("Set"), *(Column(name, 4) for name in results.metrics)]
+        rows = [
+            [_case(score.case, score.picture, anchors), Cell(score.set_name), *score.values.values()]
+            for score in worst_first(results.scores)
+        ]
+        cases = Table(columns, rows)
+    names = dict.fromkeys(score.set_name for score in results.scores)
     plots = []
-    for name in results.dice:
-        for set_name in sets:
-            values = [
-                (score.case, value)
-                for score in results.scores
-                if score.set_name == set_name and (value := score.values[name]) is not None
-            ]
-            if values:
-                head = f"{name}, {set_name}" if len(sets) > 1 else name
-                plots.append(
-                    f"<figure>{histogram(head, values)}<figcaption>{escape(summary(values))}</figcaption></figure>"
-                )
-    if plots:
-        parts.append(
-            f'<div class="plots">{"".join(plots)}</div><p class="note">Bars count cases in steps of 0.05, '
-            "a dot is a case, the line is the median.</p>"
-        )
-    columns = [Column("Image"), Column("Set"), *(Column(name, 4) for name in results.metrics)]
-    rows = [
-        [_case_cell(score.case, score.picture, places), score.set_name, *score.values.values()]
-        for score in worst_first(results.scores)
-    ]
-    if rows:
-        parts.append(table("Each image, the worst first", columns, rows))
-    return "".join(parts)
+    for dice in results.dice:
+        for name in names:
+            found = [score.values[dice] for score in results.scores if score.set_name == name]
+            if values := [value for value in found if value is not None]:
+                head = f"{dice}, {name}" if len(names) > 1 else dice
+                address = svg_address(histogram(values))
+                plots.append({"title": head, "summary": summary(values), "address": address})
+    return {"sets": sets, "cases": cases, "plots": plots}
 
 
-def _measurements(results: Results, places: Mapping[Path, str]) -> str:
+def measurement_table(results: Results, anchors: Mapping[Path, str]) -> Table | None:
+    """A row per case and label, with the measurements that any of them has; None if there is none."""
     pairs = [(record, measured) for record in results.records for measured in measurements(record) or [{}]]
     used = [
-        (key, heading, decimals)
-        for key, heading, decimals in _MEASURES
-        if any(finite(measured.get(key)) is not None for _record, measured in pairs)
+        key
+        for key, measure in MEASURES.items()
+        if measure.heading and any(finite(measured.get(key)) is not None for _record, measured in pairs)
     ]
-    if any(key == "area_pixels" for key, _heading, _decimals in used):
-        used = [entry for entry in used if entry[0] != "voxels"]  # the same number
+    if "area_pixels" in used:
+        used = [key for key in used if key != "voxels"]  # the same number
     if not used:
-        return ""
-    units = {str(unit) for _record, measured in pairs if (unit := measured.get("intensity_unit"))}
-    columns = [Column("Case"), Column("Label")]
-    for key, heading, decimals in used:
-        unit = f" ({', '.join(sorted(units))})" if key == "mean_intensity" and units else ""
-        columns.append(Column(heading + unit, decimals))
+        return None
+    units = {key: MEASURES[key].unit for key in used}
+    if "mean_intensity" in used:
+        units["mean_intensity"] = ", ".join(_distinct(measured.get("intensity_unit") for _record, measured in pairs))
+    heads = [f"{MEASURES[key].heading} ({unit})" if unit else MEASURES[key].heading for key, unit in units.items()]
+    columns = [Column(head, MEASURES[key].decimals) for key, head in zip(used, heads, strict=True)]
     rows = [
         [
-            _case_cell(record["case"], results.pictures.get(record["case"]), places),
-            _label_cell(measured),
-            *(finite(measured.get(key)) for key, _heading, _decimals in used),
+            _case(record["case"], results.pictures.get(record["case"]), anchors),
+            _label(measured),
+            *(finite(measured.get(key)) for key in used),
         ]
         for record, measured in pairs
     ]
-    return table("Each case and label", columns, rows)
+    return Table([Column("Case"), Column("Label"), *columns], rows)
 
 
-def _facts(results: Results) -> str:
-    entries = [("Folder", [str(results.folder.resolve().name)])]
-    for key, head in _FACTS.items():
-        if values := _distinct(results.records, key):
-            entries.append((head, [str(value) for value in values]))
-    if finished := sorted(str(value) for value in _distinct(results.records, "finished")):
-        entries.append(("Finished", finished if len(finished) == 1 else [f"{finished[0]} to {finished[-1]}"]))
-    mixed = any(len(values) > 1 for _head, values in entries)
-    note = '<p class="note">The cases come from runs that differ in the facts with several values.</p>' if mixed else ""
-    if not results.records:
-        note = '<p class="note">The folder has no records of an inference, which would tell weights and versions.</p>'
-    listed = "".join(
-        f"<dt>{escape(head)}</dt><dd>{'<br>'.join(f'<code>{escape(value)}</code>' for value in values)}</dd>"
-        for head, values in entries
-    )
-    return f'{note}<dl class="facts">{listed}</dl>'
+def facts(results: Results) -> list[tuple[str, list[str]]]:
+    """Name and values of what the results were made with; several values where runs differ."""
+    provenances = [record["provenance"] for record in results.records]
+    found = [("Folder", [results.folder.resolve().name])]
+    found += [(head, _distinct(one.get(key) for one in provenances)) for key, head in _FACTS.items()]
+    finished = sorted(_distinct(one.get("finished") for one in provenances))
+    found.append(("Finished", [f"{finished[0]} to {finished[-1]}"] if len(finished) > 1 else finished))
+    return [(head, values) for head, values in found if values]
 
 
-def _section(head: str, content: str) -> str:
-    name = head.lower()
-    return f'<section aria-labeledby="{name}"><h2 id="{name}">{head}</h2>\n{content}\n</section>'
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """As text, each once, without those that are not known."""
+    return list(dict.fromkeys(str(value) for value in values if value is not None and value != ""))
 
 
-def _distinct(records: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """The values of a fact, each once, without those that are not known."""
-    values = [record["provenance"].get(key) for record in records]
-    return [value for value in dict.fromkeys(map(_hashable, values)) if value is not None and value != ""]
-
-
-def _hashable(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
-
-
-def _label_cell(measured: Mapping[str, Any]) -> Markup:
+def _label(measured: Mapping[str, Any]) -> Cell:
     label = measured.get("label")
     name = str(measured.get("name") or ("" if label is None else f"label {label}"))
-    swatch = ""
-    if isinstance(label, int) and label > 0:
-        swatch = f'<span class="swatch" style="background:rgb{label_color(label)}"></span>'
-    return Markup(f"{swatch}{escape(name)}", name)
+    return Cell(name, label if isinstance(label, int) and label > 0 else 0)
 
 
-def _case_cell(case: str, picture: Path | None, places: Mapping[Path, str]) -> Markup:
-    place = places.get(picture) if picture else None
-    return Markup(f'<a href="#{place}">{escape(case)}</a>' if place else escape(case), case)
+def _case(case: str, picture: Path | None, anchors: Mapping[Path, str]) -> Cell:
+    return Cell(case, anchor=anchors.get(picture, "") if picture else "")

@@ -1,83 +1,60 @@
-"""Plots as SVG text, colored by the page's style sheet."""
+"""Plots of the report, drawn by matplotlib."""
 
+import base64
+import io
 from collections.abc import Sequence
-from html import escape
-from statistics import fmean, quantiles
+from statistics import fmean
 
-__all__ = ["histogram", "summary"]
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["histogram", "summary", "svg_address"]
 
 _BINS = 20
-_WIDTH, _HEIGHT = 400, 190
-_LEFT, _RIGHT, _TOP = 40, 12, 14
-_PLOT = 110  # height of the bars' area
-_STRIP = _TOP + _PLOT + 14  # where the single values lie
+_INK = "#010203"  # stands for the color of text, which is the reader's: light or dark
+_STYLE = "<style>svg{color:#59636e}@media (prefers-color-scheme:dark){svg{color:#9ba6b1}}</style>"
 
 
-def histogram(title: str, values: Sequence[tuple[str, float]]) -> str:
+def histogram(values: Sequence[float]) -> Figure:
     """The distribution of values between 0 and 1: bars in steps of 0.05, a dot for each value, a line at the median.
 
     Args:
-        title: what is shown; escaped here.
-        values: (name of the case, value), at least one.
-
-    Returns:
-        an `<svg>` element; every text in it is escaped.
+        values: at least one; what lies outside of the range is drawn at its ends.
     """
-    counts = [0] * _BINS
-    for _case, value in values:
-        counts[min(_BINS - 1, max(0, int(value * _BINS)))] += 1
-    most = max(counts)
-    floor = _TOP + _PLOT
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}: {escape(summary(values))}">',
-        *(_level(count, most, floor) for count in dict.fromkeys((0, (most + 1) // 2, most))),
-    ]
-    for place, count in enumerate(counts):
-        if count:
-            left, right = _x(place / _BINS) + 1, _x((place + 1) / _BINS) - 1
-            top = floor - count / most * _PLOT
-            span = f"{place / _BINS:.2f} to {(place + 1) / _BINS:.2f}: {count}"
-            parts.append(
-                f'<rect class="bar" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
-                f'height="{floor - top:.1f}"><title>{span}</title></rect>'
-            )
-    parts += [
-        f'<circle class="dot" cx="{_x(value):.1f}" cy="{_STRIP}" r="4">'
-        f"<title>{escape(case)}: {value:.3f}</title></circle>"
-        for case, value in values
-    ]
-    middle = _x(_quartiles(values)[1])
-    parts.append(f'<line class="median" x1="{middle:.1f}" x2="{middle:.1f}" y1="{_TOP}" y2="{_STRIP + 7}"/>')
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(f'<text x="{_x(tick):.1f}" y="{_STRIP + 26}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text x="{_x(0.5):.1f}" y="{_STRIP + 44}" text-anchor="middle">{escape(title)}</text></svg>')
-    return "".join(parts)
+    shown = np.clip(values, 0, 1)
+    figure = Figure(figsize=(4.4, 2.0), layout="constrained")
+    bars, dots = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))
+    bars.hist(shown, bins=_BINS, range=(0, 1), color="#2f86c1", rwidth=0.9)
+    bars.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    bars.tick_params(axis="x", bottom=False)
+    bars.grid(axis="y", color=_INK, alpha=0.25)
+    bars.set_axisbelow(True)
+    dots.plot(shown, np.zeros(len(shown)), "o", color=_INK, alpha=0.4, markersize=5, markeredgewidth=0, clip_on=False)
+    dots.set(yticks=[], ylim=(-1, 1), xlim=(0, 1), xticks=np.linspace(0, 1, 5))
+    for axes in (bars, dots):
+        axes.axvline(np.median(shown), color="#d9622b")
+        axes.patch.set_visible(False)
+        axes.tick_params(color=_INK, labelcolor=_INK, left=False)
+        axes.spines[:].set_visible(False)
+    return figure
 
 
-def summary(values: Sequence[tuple[str, float]]) -> str:
+def summary(values: Sequence[float]) -> str:
     """Number, median, quartiles, mean and the lowest value, as a line of text."""
-    numbers = [value for _case, value in values]
-    if len(numbers) == 1:
-        return f"1 case, {numbers[0]:.3f}"
-    low, middle, high = _quartiles(values)
+    if len(values) == 1:
+        return f"1 case, {values[0]:.3f}"
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return (
-        f"{len(numbers)} cases, median {middle:.3f}, quartiles {low:.3f} to {high:.3f}, "
-        f"mean {fmean(numbers):.3f}, lowest {min(numbers):.3f}"
+        f"{len(values)} cases, median {middle:.3f}, quartiles {low:.3f} to {high:.3f}, "
+        f"mean {fmean(values):.3f}, lowest {min(values):.3f}"
     )
 
 
-def _quartiles(values: Sequence[tuple[str, float]]) -> list[float]:
-    numbers = [value for _case, value in values]
-    return quantiles(numbers, n=4, method="inclusive") if len(numbers) > 1 else numbers * 3
-
-
-def _x(value: float) -> float:
-    return _LEFT + min(1.0, max(0.0, value)) * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _level(count: int, most: int, floor: int) -> str:
-    y = floor - count / most * _PLOT
-    return (
-        f'<line class="level" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{count}</text>'
-    )
+def svg_address(figure: Figure) -> str:
+    """A figure as the `data:` address of an SVG without a background, its text in the reader's light or dark colors."""
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "medseg"}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue().replace(_INK, "currentColor").replace("<defs>", f"{_STYLE}<defs>", 1)
+    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"

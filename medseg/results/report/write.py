@@ -1,19 +1,20 @@
+"""Writing the report of a results folder."""
+
 import logging
 import os
 from datetime import datetime, timezone
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import ignite.distributed as idist
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medseg.errors import InputError
 from medseg.files import atomic_write
-from medseg.results.report.embedding import embedded
-from medseg.results.report.gallery import shown_pictures
-from medseg.results.report.page import body, title
-from medseg.results.report.results import read_results
+from medseg.results.pictures import label_color
+from medseg.results.report.embedding import LARGEST_PICTURES, embedded
+from medseg.results.report.gallery import format_number, legend, shown_pictures
+from medseg.results.report.page import counts, evaluation, facts, measurement_table, title
+from medseg.results.report.reading import read_results
 
 logger = logging.getLogger("medseg")
 
@@ -36,17 +37,31 @@ def write_report(output_dir: str | os.PathLike[str]) -> Path:
     folder = Path(output_dir)
     results = read_results(folder)
     shown = shown_pictures(results)
-    pictures = embedded([picture.picture for picture in shown])
-    resources = files(__package__)
-    parts = {name: resources.joinpath(f"report.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    head = title(results)
-    page = Template(parts["html"]).substitute(
-        title=escape(head),
-        date=results.date.strftime("%Y-%m-%d %H:%M UTC") if results.date else "date unknown",
-        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        style=parts["css"],
-        script=parts["js"],
-        body=body(results, shown, pictures),
+    pictures = embedded([one.file for one in shown])
+    anchors = {one.file: f"case-{number}" for number, one in enumerate(shown) if one.file in pictures}
+    environment = Environment(
+        loader=PackageLoader("medseg.results.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(number=format_number, label_color=label_color)
+    made_with = facts(results)
+    page = environment.get_template("page.html").render(
+        title=title(results),
+        date=_minute(results.date) if results.date else "date unknown",
+        written=_minute(datetime.now(timezone.utc)),
+        results=results,
+        counts=counts(results),
+        evaluation=evaluation(results, anchors),
+        measurements=measurement_table(results, anchors),
+        legend=legend(results),
+        shown=[
+            {"case": one.case, "notes": one.notes, "anchor": anchors[one.file], "picture": pictures[one.file]}
+            for one in shown
+            if one.file in pictures
+        ],
+        left_out=sum(one.file not in pictures for one in shown),
+        megabytes=LARGEST_PICTURES // 1_000_000,
+        facts=made_with,
+        mixed=any(len(values) > 1 for _head, values in made_with),
     )
     target = folder / "report.html"
     with atomic_write(target) as path:
@@ -67,3 +82,7 @@ def write_report_if(wanted: bool, output_dir: str | os.PathLike[str]) -> None:
         logger.info("Wrote %s", write_report(output_dir))
     except InputError as error:
         logger.warning("No report: %s", error)
+
+
+def _minute(date: datetime) -> str:
+    return date.strftime("%Y-%m-%d %H:%M UTC")

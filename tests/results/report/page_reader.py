@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 VOID = {"meta", "img", "br", "link", "input"}
-SVG_VOID = {"line", "rect", "circle"}
 
 
 class Page(HTMLParser):
@@ -26,10 +25,6 @@ class Page(HTMLParser):
         if tag not in VOID:
             self._open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in SVG_VOID
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
 
@@ -39,6 +34,12 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attrs for name, attrs in self.tags if name == tag]
+
+    def pictures(self) -> list[dict[str, str]]:
+        return [attrs for attrs in self.all("img") if attrs.get("class") != "plot"]
+
+    def plots(self) -> list[dict[str, str]]:
+        return [attrs for attrs in self.all("img") if attrs.get("class") == "plot"]
 
     def texts_of(self, tag: str) -> list[str]:
         return [text for name, text in self.texts if name == tag]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medseg.handlers.case_pictures import picture_file
+from medseg.results.pictures import picture_file
 
 PROVENANCE = {
     "bundle": "a_bundle",
@@ -70,9 +70,13 @@ def write_picture(path: Path, seed: int, size: tuple[int, int] = (40, 60)) -> No
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)).save(path)
 
 
-def write_scores(folder: Path, header: list[str], lines: list[list[str]]) -> None:
+def write_scores(folder: Path, header: list[str], lines: list[list[str]], dice: tuple[str, ...] = ()) -> None:
+    """Tables of an evaluation, whose Dice columns are `dice` or, without any, those that begin with the word."""
+    dice = dice or tuple(name for name in header if name.startswith("Dice"))
+    columns = {name: {"meaning": f"{name} of a test", "is_dice": name in dice} for name in header}
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "images.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["set", "image", *header], *lines])
+    (folder / "columns.json").write_text(json.dumps(columns), encoding="utf-8")
     for number, (set_name, image, *_values) in enumerate(lines):
         write_picture(picture_file(folder / "pictures", image, set_name), number)

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -14,12 +13,10 @@ from typing import Any
 from medseg.data.input_types import VOLUME_SUFFIXES
 from medseg.errors import InputError
 from medseg.files import case_name
-from medseg.handlers.case_pictures import picture_file
-from medseg.results.tables import RECORD_SCHEMA, RECORDS
+from medseg.results.pictures import SHEET_FILE, picture_file
+from medseg.results.tables import METRIC_COLUMNS, RECORD_SCHEMA, RECORDS
 
 __all__ = ["Results", "Score", "finite", "measurements", "read_results", "worst_first"]
-
-_NOT_METRICS = ("set", "image", "images")
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def _read_records(results: Results) -> None:
         for number, record in enumerate(listed or []):
             _take(results, found, record, f"{together.name}, record {number + 1}")
     for path in sorted((results.folder / RECORDS).glob("*.json")):
-        _take(results, found, _json(path), f"{RECORDS}/{path.name}")  # newer than what was gathered from them
+        _take(results, found, _json(path), f"{RECORDS}/{path.name}")  # newer than the tables that are made of them
     results.records = [dict(found[case]) for case in sorted(found)]
     results.volumes |= any(len(record.get("shape") or []) == 3 for record in results.records)
 
@@ -146,49 +143,43 @@ def _take(results: Results, found: dict[str, Mapping[str, Any]], record: Any, so
 
 
 def _json(path: Path) -> Any:
-    """The contents of a file, None if it is no JSON."""
+    """The contents of a file, None if it is missing or no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (FileNotFoundError, ValueError):
         return None
 
 
 def _read_scores(results: Results) -> None:
-    table, images = results.folder / "table.csv", results.folder / "images.csv"
-    if table.is_file():
-        results.sets = _csv(table)
-    lines = _csv(images) if images.is_file() else []
-    if not lines:
+    results.sets = _csv(results.folder / "table.csv")
+    images = results.folder / "images.csv"
+    header, *lines = _csv(images) or [[]]
+    if not header:
         return
-    header = lines[0]
     if not {"set", "image"} <= set(header):
         raise InputError(f"'{images}' has no columns set and image: it is not the table of a medseg evaluation.")
-    results.metrics = [name for name in header if name not in _NOT_METRICS]
-    results.dice = _dice_columns(results.metrics)
-    for line in lines[1:]:
+    results.metrics = [name for name in header if name not in ("set", "image")]
+    columns = _json(results.folder / METRIC_COLUMNS)
+    if not isinstance(columns, Mapping):
+        results.problems.append((METRIC_COLUMNS, "cannot be read, so no column is known as Dice: evaluate again."))
+        columns = {}
+    results.dice = [name for name in results.metrics if columns.get(name, {}).get("is_dice")]
+    folder = results.folder / "pictures"
+    for line in lines:
         row = dict(zip(header, line, strict=False))
         values = {name: finite(row.get(name)) for name in results.metrics}
         known = [value for name in results.dice if (value := values[name]) is not None]
+        files = [picture_file(folder, row["image"], row["set"]), picture_file(folder, row["image"])]
+        picture = next(filter(Path.is_file, files), None)
+        overall = fmean(known) if known else None
+        results.scores.append(Score(row["set"], case_name(row["image"]), values, overall, picture))
         results.volumes |= row["image"].lower().endswith(VOLUME_SUFFIXES)
-        folder = results.folder / "pictures"
-        places = [picture_file(folder, row["image"], row["set"]), picture_file(folder, row["image"])]
-        results.scores.append(
-            Score(
-                set_name=row["set"],
-                case=case_name(row["image"]),
-                values=values,
-                overall=fmean(known) if known else None,
-                picture=next((place for place in places if place.is_file()), None),
-            )
-        )
-
-
-def _dice_columns(metrics: Sequence[str]) -> list[str]:
-    """Dice, Dice@0.5, Dice_left ...: not the surface Dice, nor that over 256 thresholds, nor the oracle's."""
-    return [name for name in metrics if re.match(r"Dice($|[^A-Za-z])", name)]
 
 
 def _csv(path: Path) -> list[list[str]]:
+    """The lines of a table; none without a file."""
+    if not path.is_file():
+        return []
     with open(path, encoding="utf-8", newline="") as file:
         return [line for line in csv.reader(file) if line]
 
@@ -196,17 +187,14 @@ def _csv(path: Path) -> list[list[str]]:
 def _read_pictures(results: Results) -> None:
     folder = results.folder / "pictures"
     cases = {record["case"] for record in results.records}
-    scored = {score.picture for score in results.scores}
+    known = {folder / SHEET_FILE, *(score.picture for score in results.scores)}
     for path in sorted(folder.glob("*.png")):
-        if path.stem in cases:
+        other = path in known or path.name.startswith(".") or path.stem.endswith("_clusters")  # MS-Former's steps
+        if path.stem in cases or not other:
             results.pictures[path.stem] = path
-        elif path in scored or path.name.startswith(".") or path.stem == "overlays":
-            continue
-        elif not path.stem.endswith("_clusters"):  # what MS-Former shows of its steps
-            results.pictures[path.stem] = path
-    sheet = folder / "overlays.png"
-    if sheet.is_file() and not results.pictures and not any(scored):
-        results.sheet = sheet
+    alone = not results.pictures and not any(score.picture for score in results.scores)
+    if alone and (folder / SHEET_FILE).is_file():
+        results.sheet = folder / SHEET_FILE
 
 
 def _read_problems(results: Results) -> None:
@@ -217,10 +205,8 @@ def _read_problems(results: Results) -> None:
     if not isinstance(listed, list):
         raise InputError(f"'{path}' is not a list of problems: delete it, or run the inference again.")
     for entry in listed:
-        if isinstance(entry, Mapping):
-            results.problems.append((str(entry.get("case", "")), str(entry.get("problem", ""))))
-        else:
-            results.problems.append(("", str(entry)))
+        one = entry if isinstance(entry, Mapping) else {"problem": entry}
+        results.problems.append((str(one.get("case", "")), str(one.get("problem", ""))))
 
 
 def _date(results: Results) -> datetime | None:
