@@ -23,12 +23,9 @@ _NOT_METRICS = ("set", "image", "maxEm")  # the maximum is that of the averaged 
 def main() -> None:
     """Print Markdown."""
     weights, evaluation = map(Path, sys.argv[1:])
-    print(
-        f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{file_sha256(weights)}`. It says of itself:\n"
-    )
-    print(
-        f"```\n{yaml.safe_dump(read_facts(weights), sort_keys=False, default_flow_style=None, width=110).strip()}\n```\n"
-    )
+    facts = yaml.safe_dump(read_facts(weights), sort_keys=False, default_flow_style=None, width=110).strip()
+    print(f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{file_sha256(weights)}`. It contains:\n")
+    print(f"```yaml\n{facts}\n```\n")
     with open(evaluation / "images.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     metrics = [name for name in rows[0] if name not in _NOT_METRICS]

@@ -1,4 +1,4 @@
-"""The weights that the polyp bundle ships with: they are those of the model card, load, and segment without an option."""
+"""The weights in the polyp bundle are those of the model card, load, and segment without an option."""
 
 import json
 import os
@@ -62,4 +62,4 @@ def test_it_segments_real_pictures_without_an_option(tmp_path: Path) -> None:
     assert np.mean(scores) >= DICE - 0.005
 
 
-DICE = 0.80  # Dice@0.5 on these 20 images, as in the model card
+DICE = 0.8175  # Dice@0.5 on these 20 images, as in the model card
