@@ -29,7 +29,7 @@ class RandColorJitterd(RandomizableTransform, MapTransform):
         prob: chance that anything is changed.
         brightness: greatest change of the common factor, 0 to 1.
         contrast: greatest change of the distance to the mean color, 0 to 1.
-        saturation: greatest change of the distance to grey, 0 to 1.
+        saturation: greatest change of the distance to gray, 0 to 1.
         gain: greatest absolute logarithm of a channel's own factor.
         gamma: greatest absolute logarithm of the exponent.
         allow_missing_keys: whether keys may be absent.
@@ -84,8 +84,8 @@ class RandColorJitterd(RandomizableTransform, MapTransform):
         return result
 
     def _change(self, image: torch.Tensor) -> torch.Tensor:
-        grey = (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=0, keepdim=True)
-        image = torch.lerp(grey, image, self._saturation)
+        gray = (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=0, keepdim=True)
+        image = torch.lerp(gray, image, self._saturation)
         mean = image.mean(dim=(1, 2), keepdim=True)
         gains = self._brightness * image.new_tensor(self._log_gains).exp()[:, None, None]
         image = (gains * torch.lerp(mean, image, self._contrast)).clamp(0, 1)

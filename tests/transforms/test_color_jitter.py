@@ -17,8 +17,8 @@ def test_a_picture_is_changed_as_documented() -> None:
     state.rand()
     b, c, s = (1 + state.uniform(-r, r) for r in (0.3, 0.3, 0.4))
     gains, gamma = np.exp(state.uniform(-0.15, 0.15, size=3)), np.exp(state.uniform(-0.2, 0.2))
-    grey = np.tensordot([0.299, 0.587, 0.114], image, axes=1)
-    x = grey + s * (image - grey)
+    gray = np.tensordot([0.299, 0.587, 0.114], image, axes=1)
+    x = gray + s * (image - gray)
     mean = x.mean(axis=(1, 2), keepdims=True)
     x = np.clip(b * gains[:, None, None] * (mean + c * (x - mean)), 0, 1) ** gamma
     np.testing.assert_allclose(found, x, atol=1e-5)
