@@ -1,20 +1,26 @@
 """What the commands of the documentation are given in place of the data, weights and sizes that they name."""
 
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
+from dicom_files import slices_of, write_slices
 
 from medseg.networks import SSFormer
-from medseg.phantoms import write_phantoms
+from medseg.phantoms import lung_volume_phantom, write_phantoms
 
 POLYP, LUNG = "ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation"
 PHANTOMS = {"polyp": (64, 72), "lung_volume": (40, 36, 12)}
-WEIGHTS = {
+# of the pages' `--weights`, of a mit_b0
+WEIGHTS: dict[str, dict[str, Any]] = {
     "model.pt": {"decoder_channels": 16},
     "small.pt": {"decoder_channels": 64},
+    "RUN/models/model.pt": {"decoder_channels": 64},
     "converted.pt": {"decoder": "mla", "decoder_options": {"fuse": True}},
-    "lung.pt": {"decoder_channels": 16, "out_channels": 3},
+    f"bundles/{POLYP}/models/model.pt": {"decoder_channels": 16},
+    f"bundles/{LUNG}/models/model.pt": {"decoder_channels": 16, "out_channels": 3},
 }
 # the network of `smoke.yaml`, for commands that take no config files
 SMOKE = {"encoder": "mit_b0", "decoder_channels": "16", "image_size": "64"}
@@ -24,15 +30,27 @@ def write_stand_ins(folder: Path) -> None:
     """Small data sets `polyp`, `lung_volume` and `series` (DICOM), and the files of `WEIGHTS`."""
     for kind, size in PHANTOMS.items():
         write_phantoms(kind, folder / kind, 3, 0, size)
+    volume, _, affine = lung_volume_phantom(0, PHANTOMS["lung_volume"], 0)
+    write_slices(folder / "series", slices_of(volume, affine))
     torch.manual_seed(0)
     for name, options in WEIGHTS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         torch.save(SSFormer(encoder="mit_b0", **options).state_dict(), folder / name)
+
+
+def put_weights(page: str, stand_ins: Path, project: Path) -> None:
+    """Weights of the bundles, and those that a page names, in their places."""
+    for name in WEIGHTS:
+        if name.startswith("bundles/") or f"--weights {name} " in page.replace("\n", " "):
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(stand_ins / name, project / name)
 
 
 def places(page: str, stand_ins: Path, home: Path) -> dict[str, str]:
     """Pattern of what a page names -> the stand-in. `home` is where the commands of the page are run."""
     if page.startswith("bundles/"):  # phantoms of the page's first training, by a relative path
-        data = {r"/(path/to|data)/\w+": "eval/phantoms"}
+        volumes = {r"/path/to/volumes": str(stand_ins / "lung_volume")} if "/msformer_lung" in page else {}
+        data = {**volumes, r"/(path/to|data)/\w+": "eval/phantoms"}
     else:
         data = {
             r"/path/to/(series|tree)": str(stand_ins / "series"),
@@ -40,13 +58,7 @@ def places(page: str, stand_ins: Path, home: Path) -> dict[str, str]:
             r"/path/to/images|^images$|\bINPUT\b": str(stand_ins / "polyp" / "images"),
             r"/path/to/(?=\w+\.zip)": f"{home}/",
         }
-    weights = {
-        r"^RUN/models/model\.pt$": str(stand_ins / "small.pt"),
-        r"^(model|small|converted)\.pt$": rf"{stand_ins}/\1.pt",
-        r"^FILE$": str(stand_ins / "model.pt"),
-    }
-    results = {r"^OUTPUT_DIR$|\bOUTPUT\b": str(stand_ins / "results")}
-    return data | weights | results
+    return {**data, r"^FILE$": str(stand_ins / "model.pt"), r"^OUTPUT_DIR$|\bOUTPUT\b": f"{home}/results"}
 
 
 def in_place(text: str, patterns: dict[str, str]) -> str:

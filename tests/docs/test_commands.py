@@ -4,19 +4,22 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dicom_files import slices_of, write_slices
 from doc_blocks import CODE, PAGES, ROOT, blocks_of, commands_of, named
 from doc_runner import run_python
-from doc_stand_ins import LUNG, POLYP, in_place, places, smaller, write_stand_ins
-
-from medseg.phantoms import lung_volume_phantom
+from doc_stand_ins import in_place, places, put_weights, smaller, write_stand_ins
 
 RUN = [page for page in PAGES if any(block.language in CODE and not block.note for block in blocks_of(page))]
 NEEDS = {"docs/dicom.md": "highdicom", "docs/tracking.md": "mlflow", "docs/export.md": "onnxscript"}
-FIRST = ["-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
+TRAIN = ["-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
+RESULTS = ["-m", "medseg", "run", "ssformer_polyp_segmentation", "INPUT", "OUTPUT"]
+# what the reader of a page has done before
+BEFORE = {"docs/measurements.md": RESULTS, "docs/report.md": RESULTS}
 # what is there afterwards
 WRITTEN = {
     "README.md": ["bundles/*/masks/*.png"],
+    "docs/run.md": ["results/measurements.csv", "masks/*.png"],
+    "docs/measurements.md": ["results/measurements.csv"],
+    "docs/report.md": ["results/report.html"],
     "docs/dicom.md": ["bundles/*/masks/*.dcm", "bundles/*/mask.dcm"],
     "docs/tracking.md": ["bundles/*/runs/a/mlruns.db"],
     "docs/export.md": ["*.zip", "downloads/*/models/model.onnx", "downloads/*/masks/*.png"],
@@ -27,19 +30,15 @@ WRITTEN = {
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stand_ins")
     write_stand_ins(folder)
-    volume, _, affine = lung_volume_phantom(0, (40, 36, 12), 0)
-    write_slices(folder / "series", slices_of(volume, affine))
     return folder
 
 
 @pytest.fixture
-def project(tmp_path: Path, stand_ins: Path) -> Path:
-    """A folder with the bundles, of which two have weights."""
+def project(page: Path, tmp_path: Path, stand_ins: Path) -> Path:
+    """A copy of the bundles and the weights that the page wants."""
     ignored = shutil.ignore_patterns("eval", "models", "masks", "runs")
     shutil.copytree(ROOT / "bundles", tmp_path / "bundles", ignore=ignored)
-    for name, weights in ((POLYP, "model.pt"), (LUNG, "lung.pt")):
-        (tmp_path / "bundles" / name / "models").mkdir()
-        shutil.copy(stand_ins / weights, tmp_path / "bundles" / name / "models" / "model.pt")
+    put_weights(page.read_text(), stand_ins, tmp_path)
     return tmp_path
 
 
@@ -50,7 +49,9 @@ def test_blocks_run(page: Path, project: Path, stand_ins: Path) -> None:
         pytest.importorskip(NEEDS[named(page)])
     home = project / page.relative_to(ROOT).parents[1] if named(page).startswith("bundles/") else project
     patterns = places(named(page), stand_ins, home)
-    calls = [("with the folders of the config", FIRST, home)] if home != project else []
+    # a bundle is first trained on phantoms in the folders of its config; the commands of its page then use these
+    before = BEFORE.get(named(page), TRAIN if home != project else [])
+    calls = [("before", [in_place(word, patterns) for word in before], home)] if before else []
     folder = home
     for block in blocks_of(page):
         if block.language == "python" and not block.note:  # where the block before has led
