@@ -35,7 +35,8 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
         InputError: if the file is a web page or a git-lfs pointer, is damaged, or holds pickled objects, no tensors by
             name, or NaN or infinite values.
     """
-    content = _content(Path(path))
+    path = Path(path)
+    content = _content(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
