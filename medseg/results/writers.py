@@ -23,13 +23,18 @@ class PictureWriter(PILWriter):
     """
 
     def set_data_array(
-        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
+        self,
+        data_array: NdarrayOrTensor,
+        channel_dim: int | None = 0,
+        squeeze_end_dims: bool = False,
+        contiguous: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Take `[C, H, W]`; one channel becomes a gray picture.
 
         `squeeze_end_dims` has no effect: MONAI's way would squeeze away an H or W of 1 too.
         """
-        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, **kwargs)
+        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
         if channel_dim is not None and self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 
