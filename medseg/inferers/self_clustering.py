@@ -192,7 +192,7 @@ class SelfClusteringInferer(Inferer):
                 torch.manual_seed(self.seed)
                 for module in template.modules():
                     if hasattr(module, "reset_parameters"):
-                        module.reset_parameters()
+                        module.reset_parameters()  # type: ignore[operator]
         # every forward pass takes the statistics of its own image, and `vmap` cannot update running ones
         return torch.func.replace_all_batch_norm_modules_(template.to(device))
 

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("metric", "column"), [(DiceMetric, 2), (MeanIoU, 3)])
-def test_empty_masks_count_as_the_configs_expect(metric: type[CumulativeIterationMetric], column: int) -> None:
+def test_empty_masks_count_as_the_configs_expect(metric: Callable[..., CumulativeIterationMetric], column: int) -> None:
     """The configs compute Dice and IoU at 0.5 with MONAI's metrics and `ignore_empty=False`."""
     engine = Engine(lambda _engine, batch: batch)
     engine.state.metrics = {}
@@ -36,7 +37,7 @@ def test_empty_masks_count_as_the_configs_expect(metric: type[CumulativeIteratio
 
 
 @pytest.mark.parametrize("metric", [DiceMetric, MeanIoU])
-def test_the_default_of_monai_leaves_empty_masks_out(metric: type[CumulativeIterationMetric]) -> None:
+def test_the_default_of_monai_leaves_empty_masks_out(metric: Callable[..., CumulativeIterationMetric]) -> None:
     """Why the argument has to be there."""
     value = metric()(torch.zeros(1, 1, 6, 4), torch.zeros(1, 1, 6, 4))
     assert math.isnan(value.item())

@@ -27,7 +27,7 @@ def test_state_after_a_run(tmp_path: Path) -> None:
     SaliencyMetrics(output_transform=from_engine(["prob", "label"])).attach(engine, "saliency")
     MetricsSaver(save_dir=str(tmp_path), metrics="*", metric_details="saliency").attach(engine)
     for item in (item for batch in batches() for item in batch):
-        item["label"].meta = {}  # type: ignore[attr-defined]
+        item["label"].meta = {}
     engine.run(batches())
 
     metric = SaliencyMetric()

@@ -1,6 +1,7 @@
 """Measurements against analytic bodies, brute force over the whole mesh, scikit-image and MONAI."""
 
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ def ellipsoid(shape: tuple[int, ...], spacing: np.ndarray, radii: tuple[float, .
     return (sum(grid**2 for grid in grids) <= 1).astype(np.uint8)
 
 
-def measure(labels: np.ndarray, *args: object, **kwargs: object) -> SegmentMeasurement:
-    return measure_segments(labels, {1: "organ"}, *args, **kwargs)[0]  # type: ignore[arg-type]
+def measure(labels: np.ndarray, *args: Any, **kwargs: Any) -> SegmentMeasurement:
+    return measure_segments(labels, {1: "organ"}, *args, **kwargs)[0]
 
 
 def mesh(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,7 @@ __all__ = ["Decoder"]
 class Decoder(nn.Module):
     """Turns the maps of any pyramid encoder into logits.
 
-    A subclass takes these arguments, and may add others:
-
-    Args:
+    Args of every subclass, which may have more:
         in_channels: channels of the encoder's maps, fine to coarse.
         out_channels: channels of the logits.
         channels: width of the decoder.

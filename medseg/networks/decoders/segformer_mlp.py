@@ -13,7 +13,7 @@ from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["PixelLinear", "SegformerMLPDecoder"]
+__all__ = ["SegformerMLPDecoder"]
 
 
 class PixelLinear(nn.Linear):
@@ -28,7 +28,7 @@ class PixelLinear(nn.Linear):
 class SegformerMLPDecoder(AlignedDecoder):
     """A linear layer on each level, all levels at the finest size, one 1 x 1 convolution over all, prediction.
 
-    Args, in addition to those of `Decoder`:
+    Args beside those of `Decoder`:
         align_corners: corner convention in which the logits must be resized to the image.
     """
 
@@ -40,10 +40,6 @@ class SegformerMLPDecoder(AlignedDecoder):
         dropout: float = 0.1,
         align_corners: bool = True,
     ) -> None:
-        super().__init__(
-            embed=(PixelLinear(level, channels) for level in in_channels),
-            fuse=ResizeConcatConv(channels, len(in_channels), channels),
-            pred=nn.Conv2d(channels, out_channels, 1),
-            dropout=dropout,
-            align_corners=align_corners,
-        )
+        embed = (PixelLinear(level, channels) for level in in_channels)
+        fuse = ResizeConcatConv(channels, len(in_channels), channels)
+        super().__init__(embed, fuse, nn.Conv2d(channels, out_channels, 1), dropout, align_corners)
