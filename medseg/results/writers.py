@@ -22,7 +22,7 @@ class PictureWriter(PILWriter):
     and 1 becomes an 8-bit gray PNG of 0 and 255, H rows by W columns. The suffix decides the format.
     """
 
-    def set_data_array(
+    def set_data_array(  # type: ignore[override]  # MONAI's `contiguous` is one of the kwargs
         self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
     ) -> None:
         """Take `[C, H, W]`; one channel becomes a gray picture.

@@ -215,8 +215,8 @@ def test_training_and_inference_agree(name: str) -> None:
     train, inference = (
         ConfigParser.load_config_files(str(BUNDLES / name / "configs" / f"{kind}.yaml")) for kind in SELF_CONTAINED
     )
-    both = ("encoder", "decoder", "decoder_channels", "image_size", "mean", "std")
-    both += ("context_slices", "hu_max", "hu_min", "out_channels", "spacing")
+    both = {"encoder", "decoder", "decoder_channels", "image_size", "mean", "std"}
+    both |= {"context_slices", "hu_max", "hu_min", "out_channels", "spacing"}
     assert {key: train.get(key) for key in both} == {key: inference.get(key) for key in both}
     network = {key: value for key, value in train["network_def"].items() if key != "pretrained"}
     assert network == inference["network_def"]

@@ -90,7 +90,7 @@ def test_palette(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("suffix", "dtype"), [(".png", np.uint16), (".tif", np.uint16), (".tif", np.int32)])
 def test_sixteen_bit_gray_uses_the_full_range(tmp_path: Path, suffix: str, dtype: type) -> None:
-    wide = GRAY.astype(dtype) * 257
+    wide: np.ndarray = GRAY.astype(dtype) * 257
     wide[0, 0] = 65535
     decoded = decode_picture(save(tmp_path / f"a{suffix}", wide))
     expected = GRAY.copy()

@@ -13,7 +13,7 @@ def test_groups_become_classes_and_the_rest_background() -> None:
     affine = torch.diag(torch.tensor([3.0, 2.0, 5.0, 1.0]))
     for dtype in (torch.uint8, torch.int16, torch.float32):
         label = MetaTensor(torch.as_tensor(values).to(dtype)[None], affine=affine)
-        out = LabelGroupsd("label", [[10, 11], [12, 13, 14]])({"label": label, "other": 1})
+        out = LabelGroupsd("label", [[10, 11], [12, 13, 14]])({"label": label, "other": torch.ones(1)})
         assert out["other"] == 1
         assert out["label"].dtype == dtype
         assert torch.equal(out["label"].affine, label.affine)

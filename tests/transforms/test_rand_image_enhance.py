@@ -67,7 +67,7 @@ def test_every_order_and_subset_occurs() -> None:
     seen = set()
     unchanged = 0
     for _ in range(600):
-        transform.randomize()
+        transform.randomize(None)
         steps = transform._steps
         seen.add(tuple(index for index, _ in steps))
         unchanged += not steps
