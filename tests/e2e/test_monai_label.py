@@ -244,8 +244,8 @@ def test_volumes(tmp_path: Path) -> None:
             file, told = client.infer(answering.name, f"chest_{codes}", tmp_path)
             assert told["label_names"] == {"left lung": 1, "right lung": 2}
             assert read_volume(file).shape == truth.shape
-            volume = nib.load(studies / f"chest_{codes}.nii.gz")
-            assert np.allclose(nib.load(file).affine, volume.affine, atol=1e-3)
+            scan = nib.load(studies / f"chest_{codes}.nii.gz")
+            assert np.allclose(nib.load(file).affine, scan.affine, atol=1e-3)
             in_slicer = client.mask(answering.name, f"chest_{codes}", result_extension=".nrrd", result_dtype="uint8")
             assert np.array_equal(read_nrrd(in_slicer), read_volume(file))
             for label in (1, 2):

@@ -193,7 +193,7 @@ def test_a_file_that_vanished(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_loader_that_ends_early_is_an_error() -> None:
     class Breaks(FaultTolerantDataset):
-        def __getitem__(self, index: int) -> Any:
+        def __getitem__(self, index: Any) -> Any:
             if index == 1:
                 raise SystemExit
             return super().__getitem__(index)
