@@ -7,7 +7,7 @@ import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
 from medseg.errors import InputError
@@ -141,7 +141,7 @@ def _open(path: PathLike) -> Image.Image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: check its path.") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise _unreadable(path, f"it is not a {', '.join(PICTURE_FORMATS)} picture") from None
     except _DECODING_ERRORS as error:
         raise _unreadable(path, error) from error

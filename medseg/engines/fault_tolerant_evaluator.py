@@ -53,7 +53,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         # Ignite would start the data again, and count the first cases twice
         self.add_event_handler(Events.DATALOADER_STOP_ITERATION, self._refuse_early_end)
 
-    def add_event_handler(self, event_name: Any, handler: Callable, *args: Any, **kwargs: Any) -> Any:
+    def add_event_handler(self, event_name: Any, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As in Ignite, but an error of a handler of `ITERATION_COMPLETED` costs the cases of that iteration only.
 
         Args:
@@ -85,7 +85,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         engine.state.output = [output for _, output in done]
         return engine.state.output
 
-    def _tolerant(self, handler: Callable) -> Callable:
+    def _tolerant(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(handler)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -121,7 +121,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         self._free_memory()
         return [pair for case in cases for pair in self._attempt([case])]
 
-    def _register_postprocessing(self, posttrans: Callable) -> None:
+    def _register_postprocessing(self, posttrans: Callable[..., Any]) -> None:
         @self.on(IterationEvents.MODEL_COMPLETED)
         def _postprocess(_engine: Engine) -> None:
             done = []

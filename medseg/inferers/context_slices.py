@@ -1,4 +1,4 @@
-"""A network of slices, run over a volume."""
+"""Run a network of slices over a volume."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,25 +12,23 @@ __all__ = ["ContextSliceInferer", "neighbor_slices"]
 
 
 class ContextSliceInferer(SlidingWindowInferer):
-    """Runs a 2-D network over the slices of a volume, each with its neighbors as channels (2.5-D).
+    """Run a 2-D network over the slices of a volume, each with its neighbors as channels (2.5-D).
 
-    Slices lie along the last axis. They are taken `sw_batch_size` at a time, so that beyond the volume and its
-    result the memory needed does not grow with the number of slices. Within a slice MONAI's sliding windows
-    run. It differs from :py:class:`monai.inferers.SliceInferer` in the neighbors and in that memory: that one
-    keeps a map of weights as large as the volume.
+    Slices lie along the last axis. They are taken `sw_batch_size` at a time; MONAI's sliding windows run within each.
+    `monai.inferers.SliceInferer` has no neighbors, and keeps a map of weights as large as the volume.
 
     Args:
         roi_size: (H, W) of the windows in pixels; a slice smaller than that is padded with `cval`.
-        context_slices: slices that the network sees at once, odd; the middle one is segmented. Beyond the first
-            and the last slice of the volume they are repeated.
-        sw_batch_size: slices taken, and windows per forward pass.
-        kwargs: every other argument of :py:class:`monai.inferers.SlidingWindowInferer`, such as `overlap` and
-            `mode`. `sw_device` is where the network runs, `device` where the result is put together (both by
-            default where the volume lies): with `device="cpu"` a GPU holds no more than `sw_batch_size` slices.
+        context_slices: slices that the network sees at once, odd; the middle one is segmented. Beyond the ends of the
+            volume the last slice is repeated.
+        sw_batch_size: slices taken at a time, and windows per forward pass.
+        kwargs: other arguments of `monai.inferers.SlidingWindowInferer`, such as `overlap` and `mode`. The network runs
+            on `sw_device`, the result is put together on `device` (by default both where the volume is); with
+            `device="cpu"` a GPU holds no more than `sw_batch_size` slices.
 
     Raises:
-        ValueError: when `context_slices` is even or below 1, or (on a call) when the input is not a batch of
-            volumes of one channel.
+        ValueError: if `context_slices` is even or below 1, or (on a call) the input is not a batch of volumes of one
+            channel.
     """
 
     def __init__(
@@ -44,7 +42,7 @@ class ContextSliceInferer(SlidingWindowInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Run the network over every slice.
+        """Segment volumes.
 
         Args:
             inputs: volumes `[B, 1, H, W, D]`, D from 1 up.
@@ -82,5 +80,5 @@ def neighbor_slices(volume: Tensor, first: int, stop: int, context_slices: int) 
     reach = context_slices // 2
     offsets = torch.arange(-reach, reach + 1, device=volume.device)
     middles = torch.arange(first, stop, device=volume.device)
-    places = (middles[:, None] + offsets).clamp(0, volume.shape[-1] - 1)
-    return volume[:, :, places].permute(2, 3, 0, 1)
+    indices = (middles[:, None] + offsets).clamp(0, volume.shape[-1] - 1)
+    return volume[:, :, indices].permute(2, 3, 0, 1)

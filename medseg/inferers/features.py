@@ -11,10 +11,10 @@ __all__ = ["FeatureInferer"]
 
 
 class FeatureInferer(Inferer):
-    """Calls ``network.forward_features``, so that a trainer hands a self-supervised loss what it needs."""
+    """Call `network.forward_features`, so that a trainer hands a self-supervised loss what it needs."""
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The features of ``inputs``; further arguments are ignored."""
-        if isinstance(inputs, MetaTensor):  # no layer needs the meta data, and every operation would drag it along
+        """Return the features of `inputs`; further arguments are ignored."""
+        if isinstance(inputs, MetaTensor):  # no layer needs the meta data, which slows every operation
             inputs = inputs.as_tensor()
         return network.forward_features(inputs)  # type: ignore[attr-defined]

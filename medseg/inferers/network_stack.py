@@ -1,3 +1,5 @@
+"""Fit several small networks at once."""
+
 import copy
 from collections.abc import Sequence
 from typing import Any

@@ -45,42 +45,37 @@ class ClusteringReport:
 
 
 class SelfClusteringInferer(Inferer):
-    """Fits one network per image with self-supervised losses; the fitted network's scores are the result.
+    """Fit one network per image with self-supervised losses and return the scores of the fitted network.
 
-    This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD
-    on the image itself, stopped when no more than `min_labels` labels are left, then one more forward
-    pass in training mode. All networks start from the same weights, drawn with `seed`, so the labels of
-    an image depend on the image and the seed alone, not on the batch it comes in (to rounding: stacks of
-    different size add up in another order).
+    This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD on the image
+    itself, stopped when no more than `min_labels` labels are left, then one more forward pass in training mode. All
+    networks start from the same weights, so the labels of an image depend on the image and the seed alone, not on its
+    batch (up to rounding). An image that cannot be fitted (not finite, too large, too small) gets zero scores and a
+    warning.
 
-    The images of a batch are fitted together: their networks' parameters are stacked along a leading axis,
-    each image has its own loss and its own stop, and leaves the stack when it stops. An image that cannot
-    be fitted (not finite, too large, too small) is logged and gets zero scores; the others are fitted all
-    the same.
+    On a GPU the images of a batch are fitted together, see `NetworkStack`; each has its own loss and its own stop. On a
+    CPU they are fitted one by one, several side by side in threads.
 
-    The object holds no state between calls and may be called from several threads, under `torch.no_grad`
-    too. What other threads draw from PyTorch's global generator while weights are drawn here (building a network,
-    say) would change them: keep that out of the threads.
+    A call leaves no state behind and may come from several threads, also under `torch.no_grad`. Other threads must not
+    draw from PyTorch's global generator meanwhile (by building a network, for example): the initial weights come from
+    it.
 
     Args:
         max_steps: greatest number of steps.
         min_labels: an image stops when its map has this many labels or fewer.
         learning_rate: of SGD.
         momentum: of SGD.
-        loss: gives losses per image from `network.forward_features`; default :class:`MSFormerLoss`.
+        loss: gives losses per image from `network.forward_features`; default `MSFormerLoss()`.
         seed: of the initial weights.
         warm_start: start from the weights of the network that is passed in, instead of drawing new ones.
-        stack_size: images in one stack; `None` is all of the batch on a GPU and one on a CPU, where
-            stacks are fitted side by side, on a share of PyTorch's threads each.
-        as_labels: return the label of each pixel's best score, as float, instead of all scores: a hundredth of the
-            memory.
-        amp: run the network in bfloat16 where PyTorch's autocast holds it safe.
-        max_pixels: an image with more pixels is refused, because its fit would need too much memory
-            (about 2 kB per pixel).
+        stack_size: images that are fitted as one; `None` for all of the batch on a GPU and one on a CPU.
+        as_labels: return the label of each pixel's best score, as float, instead of all scores.
+        amp: run the network in bfloat16 where PyTorch's autocast permits it.
+        max_pixels: images with more pixels are refused; a fit needs about 32 kB of memory per pixel.
         handlers: called with every new Ignite engine before it runs, to attach handlers to it.
 
     Raises:
-        ValueError: when an argument is out of its range.
+        ValueError: if an argument is out of its range.
     """
 
     def __init__(
@@ -119,20 +114,22 @@ class SelfClusteringInferer(Inferer):
         self.handlers = handlers
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Cluster scores `[B, num_clusters, H, W]` of images `[B, C, H, W]`, or their labels `[B, 1, H, W]`.
+        """Cluster images.
 
         Args:
-            inputs: the images, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice along
-                the last axis is an image of its own. The result has the last axis too.
-            network: what to fit, with a method `forward_features` as :class:`medseg.networks.MSFormer`
-                has. It is copied, never changed.
+            inputs: images `[B, C, H, W]`, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice
+                along the last axis is an image.
+            network: what to fit; it has a method `forward_features` like that of `MSFormer`. It is not changed.
             args: ignored.
             kwargs: ignored.
+
+        Returns:
+            Cluster scores `[B, num_clusters, H, W]` or labels `[B, 1, H, W]`; for volumes with a last axis `D`.
         """
         return self.fit(inputs, network)[0]
 
     def fit(self, inputs: Tensor, network: Callable[..., Any]) -> tuple[Tensor, list[ClusteringReport]]:
-        """As a call; also returns one report per image."""
+        """Do what a call does, and also return one report per image."""
         if inputs.ndim not in (4, 5):
             raise ValueError(f"SelfClusteringInferer needs [B, C, H, W] or [B, C, H, W, D], got {tuple(inputs.shape)}.")
         with torch.inference_mode(False), torch.enable_grad():
@@ -142,7 +139,7 @@ class SelfClusteringInferer(Inferer):
                 images = images.movedim(-1, 1).flatten(0, 1)
             template = self._template(network, images.device)
             reports = [ClusteringReport(problem=self._problem(image)) for image in images]
-            fitted = self._fit_stacks(template, images, reports)
+            fitted = self._fit_all(template, images, reports)
         # when no image could be fitted the network itself says how many scores there are
         channels = next(iter(fitted.values())).shape[0] if fitted else cast(int, template.num_clusters)
         empty = images.new_zeros(channels, *images.shape[2:])[: 1 if self.as_labels else channels]
@@ -153,17 +150,13 @@ class SelfClusteringInferer(Inferer):
             if report.problem:
                 logger.warning("Image %d of the batch is not clustered: %s", index, report.problem)
             else:
-                logger.debug(
-                    "Image %d: %d steps, %d labels, loss %.4f",
-                    *(index, report.steps, report.final_labels, report.losses[-1]),
-                )
+                values = (index, report.steps, report.final_labels, report.losses[-1])
+                logger.debug("Image %d: %d steps, %d labels, loss %.4f", *values)
         # a MetaTensor comes back as one: what saves the result finds the image's name there
         return convert_to_dst_type(out, inputs, dtype=out.dtype)[0], reports
 
-    def _fit_stacks(
-        self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]
-    ) -> dict[int, Tensor]:
-        """Fit the images that can be fitted, in stacks; returns scores by place in the batch."""
+    def _fit_all(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> dict[int, Tensor]:
+        """Fit the images without a problem; returns scores or labels by index in the batch."""
         good = [index for index, report in enumerate(reports) if not report.problem]
         on_cpu = images.device.type == "cpu"
         size = self.stack_size or (1 if on_cpu else max(1, len(good)))
@@ -174,19 +167,16 @@ class SelfClusteringInferer(Inferer):
                 fitted = self._fit_stack(template, images[indices], [reports[index] for index in indices])
             return dict(zip(indices, fitted, strict=True))
 
-        scores: dict[int, Tensor] = {}
         threads = torch.get_num_threads()
         workers = min(threads, len(stacks)) if on_cpu else 1
         if workers <= 1:
-            for stack in stacks:
-                scores |= fit(stack)
-            return scores
-        # Images do not wait for each other, the threads of one matrix product do.
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            for fitted in pool.map(fit, stacks):
-                scores |= fitted
-        torch.set_num_threads(threads)  # part of the setting is global
-        return scores
+            results = [fit(stack) for stack in stacks]
+        else:
+            # images do not wait for each other, the threads of one matrix product do
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+                results = list(pool.map(fit, stacks))
+            torch.set_num_threads(threads)  # part of the setting is global
+        return {index: scores for fitted in results for index, scores in fitted.items()}
 
     def _template(self, network: Callable[..., Any], device: torch.device) -> nn.Module:
         """A copy of the network in training mode, with weights drawn from the seed unless it starts warm."""
@@ -194,19 +184,20 @@ class SelfClusteringInferer(Inferer):
             raise TypeError(
                 f"SelfClusteringInferer needs a network with forward_features, got {type(network).__name__}."
             )
-        template: Any = copy.deepcopy(network).to(device).train()
+        template = (
+            copy.deepcopy(network).cpu().train().requires_grad_()
+        )  # drawn on the CPU: the same weights on every device
         if not self.warm_start:
-            cuda = [device] if device.type == "cuda" else []
-            with _SEEDING, torch.random.fork_rng(devices=cuda):
+            with _SEEDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(self.seed)
-                for module in template.cpu().modules():  # the same weights on every device
+                for module in template.modules():
                     if hasattr(module, "reset_parameters"):
-                        module.reset_parameters()
+                        module.reset_parameters()  # type: ignore[operator]
         # every forward pass takes the statistics of its own image, and `vmap` cannot update running ones
-        torch.func.replace_all_batch_norm_modules_(template.to(device))
-        return cast(nn.Module, template)
+        return torch.func.replace_all_batch_norm_modules_(template.to(device))
 
     def _problem(self, image: Tensor) -> str:
+        """Why an image cannot be fitted; empty if it can."""
         height, width = image.shape[-2:]
         if not torch.isfinite(image).all():
             return "it contains NaN or infinite values; replace them before."
@@ -217,9 +208,9 @@ class SelfClusteringInferer(Inferer):
         return ""
 
     def _fit_stack(self, template: nn.Module, images: Tensor, reports: Sequence[ClusteringReport]) -> list[Tensor]:
-        """Fit a stack of networks to as many images; returns the scores or labels `[., H, W]` of each."""
+        """Fit a network to each image; returns scores or labels `[., H, W]` of each."""
         stack = NetworkStack(template, images, self.loss, self.learning_rate, self.momentum)
-        scores: list[Tensor] = [images.new_empty(0)] * len(images)
+        results: list[Tensor] = [images.new_empty(0)] * len(images)
         active = list(range(len(images)))
         autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp)
 
@@ -235,20 +226,23 @@ class SelfClusteringInferer(Inferer):
         def release(engine: Engine) -> None:
             """Take the images that have stopped out of the stack."""
             last = engine.state.iteration == self.max_steps
-            stopped = [last or reports[index].labels[-1] <= self.min_labels for index in active]
-            if not any(stopped):
+            stopped = [
+                position
+                for position, index in enumerate(active)
+                if last or reports[index].labels[-1] <= self.min_labels
+            ]
+            if not stopped:
                 return
             with autocast:
-                maps = stack.scores([place for place, stop in enumerate(stopped) if stop])
-            for index, score in zip(
-                [index for index, stop in zip(active, stopped, strict=True) if stop], maps, strict=True
-            ):
-                labels = score.argmax(0, keepdim=True)
-                scores[index] = labels.float() if self.as_labels else score.float()
-                reports[index].final_labels = int(labels.unique().numel())
-            active[:] = [index for index, stop in zip(active, stopped, strict=True) if not stop]
+                maps = stack.scores(stopped)
+            for position, scores in zip(stopped, maps, strict=True):
+                labels = scores.argmax(0, keepdim=True)
+                results[active[position]] = labels.float() if self.as_labels else scores.float()
+                reports[active[position]].final_labels = int(labels.unique().numel())
+            going_on = [position for position in range(len(active)) if position not in stopped]
+            active[:] = [active[position] for position in going_on]
             if active:
-                stack.keep([place for place, stop in enumerate(stopped) if not stop])
+                stack.keep(going_on)
             else:
                 engine.terminate()
 
@@ -258,4 +252,4 @@ class SelfClusteringInferer(Inferer):
         if self.handlers is not None:
             self.handlers(engine)
         engine.run(max_epochs=1, epoch_length=self.max_steps)
-        return scores
+        return results

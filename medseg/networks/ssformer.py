@@ -26,8 +26,8 @@ class SSFormer(nn.Module):
         spatial_dims: number of spatial dimensions; only 2.
         in_channels: channels of the image.
         out_channels: channels of the logits: 1 for a sigmoid, one per class for a softmax.
-        encoder: name of the encoder, see `medseg.networks.encoders.ENCODERS`.
-        decoder: name of the decoder, see `medseg.networks.decoders.DECODERS`.
+        encoder: a key of `medseg.networks.ENCODERS`.
+        decoder: a key of `medseg.networks.DECODERS`.
         decoder_channels: width of the decoder; `None` for the published width of this decoder.
         decoder_options: further arguments of the decoder's class; those that published weights need stand in
             `medseg.networks.variants.PUBLISHED_VARIANTS`.
@@ -68,8 +68,8 @@ class SSFormer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """Image `[B, in_channels, H, W]`, H and W from 64 up, to logits `[B, out_channels, H, W]`.
 
-        In training, a decoder with deep supervision makes it a list of such logits, the prediction first, which is
-        what `monai.losses.DeepSupervisionLoss` takes.
+        In training, a decoder with deep supervision makes it a list of such logits, the prediction first, as
+        `monai.losses.DeepSupervisionLoss` takes it.
         """
         outputs: list[torch.Tensor] = []
         for logits in self.decoder(self.encoder(x)):

@@ -1,7 +1,7 @@
 """The networks of the published SSFormer study, as arguments of `SSFormer`.
 
-Our defaults are what one would want for a new network; the published files differ from each other in details that
-their weights depend on. Those details stand here and nowhere else.
+The published networks differ in details that their weights depend on, and that are not our defaults for new networks.
+They are listed here only.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def published_decoder_options(encoder: str, decoder: str) -> dict[str, Any]:
-    """The `decoder_options` that published weights of this pair need, also for the sizes that the study never had.
+    """Return the `decoder_options` that published weights of this pair need, whatever the size of the encoder.
 
     Args:
         encoder: a key of `medseg.networks.ENCODERS`.

@@ -46,8 +46,8 @@ def polyp_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[
     texture are close to the wall's. Neither color nor brightness alone tells them from folds and patches: what does is
     their outline, shading and the interrupted vessels.
 
-    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape or portrait, of 208
-    to about 390 pixels a side. About one mask in twenty is empty.
+    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape or
+    portrait, of 208 to about 390 pixels a side. About one mask in twenty is empty.
     """
     rng = np.random.default_rng((seed, index))
     view = _view(rng, check_size(size or _random_size(rng)))

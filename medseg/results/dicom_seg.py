@@ -1,4 +1,7 @@
-"""Writing a label map as DICOM SEG beside the CT series it was made from."""
+"""Writing a label map as DICOM SEG beside the CT series it was made from.
+
+highdicom takes long to import, so that the functions import it that need it.
+"""
 
 import json
 import warnings
@@ -19,7 +22,6 @@ from medseg.files import atomic_write
 __all__ = ["write_segmentation"]
 
 pydicom, _ = optional_import("pydicom")
-# highdicom takes long to import, so that is done by the functions that need it
 
 _SERIES_NUMBER = 9901  # far from those that scanners give
 
@@ -39,17 +41,17 @@ def write_segmentation(
     in which a segment is empty are left out; if all are, the file describes the segments and holds empty frames.
 
     Args:
-        labels: whole numbers ``[X, Y, Z]``, 0 is background, on the voxels of the series in any order and direction of
+        labels: whole numbers `[X, Y, Z]`, 0 is background, on the voxels of the series in any order and direction of
             the axes.
-        affine: of ``labels``, ``[4, 4]``, to mm right, front and up (RAS).
-        source: the series, as for :func:`load_series`.
-        metadata: a bundle's ``metadata.json``. Its ``segments`` give for each label (``"1"``, ``"2"``, ...) a ``label``
-            and the codes ``category``, ``type`` and, where needed, ``modifier``, each as ``[value, scheme, meaning]``.
+        affine: of `labels`, `[4, 4]`, to mm right, front and up (RAS).
+        source: the series, as for `load_series`.
+        metadata: a bundle's `metadata.json`. Its `segments` give for each label (`"1"`, `"2"`, ...) a `label` and the
+            codes `category`, `type` and, where needed, `modifier`, each as `[value, scheme, meaning]`.
         target: the file to write; an existing one is replaced. It appears whole or not at all.
 
     Raises:
-        InputError: the extra `dicom` is missing, the series cannot be used, ``labels`` does not lie on its voxels, or
-            one of its labels is not in ``segments``.
+        InputError: The extra `dicom` is missing, the series cannot be used, `labels` does not lie on its voxels, or one
+            of its labels is not in `segments`.
     """
     require_dicom()
     facts = json.loads(Path(metadata).read_text())
@@ -83,9 +85,8 @@ def _images(container: Container, stack: Stack) -> list[Any]:
             warnings.simplefilter("ignore")  # they quote values of the header
             images.append(pydicom.dcmread(file, stop_before_pixels=True))
     for image in images:
-        if (
-            "ImageOrientationPatient" in image
-        ):  # not in a multi-frame image; alike but for rounding, highdicom wants same
+        # multi-frame images have it elsewhere; slices differ by rounding, but highdicom wants them equal
+        if "ImageOrientationPatient" in image:
             image.ImageOrientationPatient = images[0].ImageOrientationPatient
             image.PixelSpacing = images[0].PixelSpacing
         for keyword in set(_COPIED) - set(image.dir()):

@@ -1,4 +1,4 @@
-"""Writing masks and maps: pictures in 2-D, NIfTI in 3-D."""
+"""Writing masks and maps: pictures in 2-D, NIfTI in 3-D. Each file appears whole or not at all."""
 
 import logging
 from pathlib import Path
@@ -15,45 +15,26 @@ logger = logging.getLogger("medseg")
 
 
 class PictureWriter(PILWriter):
-    """Writer for MONAI's ``SaveImaged(keys, writer=...)`` that keeps height and width and writes whole files.
+    """Writer for MONAI's `SaveImaged(keys, writer=...)` that keeps height and width and replaces files as a whole.
 
-    MONAI's ``PILWriter`` transposes: it expects ``[C, W, H]``, the counterpart of its reader. This one writes
-    ``[C, H, W]`` as it is, into a temporary file in the same folder that is then moved to its name, so that a
-    reader sees the old file or the new one.
-
-    With ``SaveImaged(..., output_ext=".png", scale=255, output_dtype="uint8", resample=False)`` a mask
-    ``[1, H, W]`` of 0 and 1 becomes an 8-bit gray PNG of 0 and 255, H rows by W columns.
+    MONAI's `PILWriter` transposes: it expects `[C, W, H]`, the counterpart of its reader. This one takes `[C, H, W]`.
+    With `SaveImaged(..., output_ext=".png", scale=255, output_dtype="uint8", resample=False)` a mask `[1, H, W]` of 0
+    and 1 becomes an 8-bit gray PNG of 0 and 255, H rows by W columns. The suffix decides the format.
     """
 
     def set_data_array(
-        self,
-        data_array: NdarrayOrTensor,
-        channel_dim: int | None = 0,
-        squeeze_end_dims: bool = False,
-        contiguous: bool = False,
-        **kwargs: Any,
+        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
     ) -> None:
         """Take `[C, H, W]`; one channel becomes a gray picture.
 
-        Args:
-            data_array: the picture.
-            channel_dim: place of the channels; ``None`` for ``(H, W)``.
-            squeeze_end_dims: has no effect: MONAI's way would squeeze away an H or W of 1 too.
-            contiguous: whether to copy into one block of memory.
-            kwargs: as for ``PILWriter.set_data_array``.
+        `squeeze_end_dims` has no effect: MONAI's way would squeeze away an H or W of 1 too.
         """
-        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
+        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, **kwargs)
         if channel_dim is not None and self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
-        """Write the picture.
-
-        Args:
-            filename: the file to write; its suffix decides the format. An existing file is replaced.
-            verbose: if true, the name is logged.
-            kwargs: as for ``PILWriter.write``, without ``reverse_indexing``.
-        """
+        """Write the picture; with `verbose` its name is logged."""
         with atomic_write(Path(filename), keep_suffix=True) as temporary:
             super().write(temporary, verbose=False, reverse_indexing=False, **kwargs)
         if verbose:
@@ -61,34 +42,21 @@ class PictureWriter(PILWriter):
 
 
 class VolumeWriter(NibabelWriter):
-    """Writer for MONAI's ``SaveImaged(keys, writer=...)`` that keeps three axes and writes whole files.
+    """Writer for MONAI's `SaveImaged(keys, writer=...)` that keeps three axes and replaces files as a whole.
 
-    MONAI's ``NibabelWriter`` drops the last axis of a volume of a single slice, and writes in place.
+    MONAI's `NibabelWriter` drops the last axis of a volume of a single slice, and writes in place.
     """
 
     def set_data_array(
         self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
     ) -> None:
-        """Take ``[1, X, Y, Z]``.
-
-        Args:
-            data_array: the volume.
-            channel_dim: place of the one channel; ``None`` for ``(X, Y, Z)``.
-            squeeze_end_dims: has no effect.
-            kwargs: as for ``NibabelWriter.set_data_array``.
-        """
+        """Take `[1, X, Y, Z]`; `squeeze_end_dims` has no effect."""
         super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, **kwargs)
         if self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
-        """Write the volume.
-
-        Args:
-            filename: the file to write, ``.nii`` or ``.nii.gz``. An existing file is replaced.
-            verbose: if true, the name is logged.
-            kwargs: as for ``NibabelWriter.write``.
-        """
+        """Write the volume, `.nii` or `.nii.gz`; with `verbose` its name is logged."""
         with atomic_write(Path(filename), keep_suffix=True) as temporary:
             super().write(temporary, verbose=False, **kwargs)
         if verbose:

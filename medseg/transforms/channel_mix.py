@@ -1,6 +1,7 @@
 """Weighted means of channels."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import torch
 from monai.config import KeysCollection
@@ -29,7 +30,7 @@ class ChannelMixd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        rows = weights if isinstance(weights[0], Sequence) else [weights]
+        rows: Any = weights if isinstance(weights[0], Sequence) else [weights]
         if any(min(row) < 0 or sum(row) == 0 for row in rows):
             raise ValueError(f"Channel weights must not be negative and not all zero, got {list(weights)}.")
         self.rows = [[weight / sum(row) for weight in row] for row in rows]

@@ -68,5 +68,5 @@ class SaveImageVolumed(SaveImaged):
         if from_dicom and self.output_format != "nifti":
             self.save_dicom(data)
         if not from_dicom or self.output_format in ("nifti", "both"):
-            return super().__call__(data)
+            return super().__call__(data)  # type: ignore[no-untyped-call]
         return dict(data)

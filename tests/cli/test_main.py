@@ -1,4 +1,4 @@
-"""`python -m medseg convert` and `inspect`, with files as users hold them."""
+"""The command line: help, errors, and `convert` and `inspect` with files as users hold them."""
 
 import subprocess
 import sys
@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from medseg import __version__
 from medseg.cli.main import main
+from medseg.errors import InputError
 from medseg.networks import SSFormer, build_encoder
 
 
@@ -114,3 +116,63 @@ def test_as_a_program(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("Error: ")] == done.stderr.splitlines()[-1:]
     assert done.stdout == ""
+
+
+COMMANDS = ("run", "convert", "inspect", "export", "report", "serve")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=str)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from medseg.cli.main import main\n"
+        "try:\n"
+        f"    main({arguments})\n"
+        "finally:\n"
+        "    heavy = {'torch', 'monai', 'ignite', 'numpy', 'yaml', 'skimage'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_every_help_ends_with_examples(command: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    _, examples = capsys.readouterr().out.split("\nexamples:\n")
+    lines = examples.strip().splitlines()
+    assert lines
+    for line in lines:
+        assert line.split()[:3] == ["python", "-m", "medseg"]
+        if command:
+            assert line.split()[3] == command[0]
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"medseg {__version__}\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), PermissionError("x"), OSError("x"), KeyError("x")])
+def test_other_errors_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("medseg.results.report.write_report", fail)
+    with pytest.raises(type(error)):
+        main(["report", "results"])
+
+
+@pytest.mark.parametrize("error", [InputError("x"), FileNotFoundError("x"), FileExistsError("x")])
+def test_what_the_user_can_correct_is_one_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail(folder: Path) -> None:
+        raise RuntimeError("as MONAI wraps it") from error
+
+    monkeypatch.setattr("medseg.results.report.write_report", fail)
+    assert main(["report", "results"]) == 1
+    assert capsys.readouterr().err == "Error: x\n"

@@ -274,6 +274,7 @@ def test_without_pictures_or_cases_there_is_no_sheet(tmp_path: Path) -> None:
         draw(tmp_path / name, item, **options)  # which finds one file
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_sheet(tmp_path: Path) -> None:
     """Each writes its own pictures; the first waits for the other and joins them in the order of the cases."""
     for number in range(3):

@@ -157,7 +157,7 @@ def test_two_threads_at_once():
     images = pictures(2)
     inferer = SelfClusteringInferer(max_steps=4)
     expected = [inferer(images[i : i + 1], network()) for i in range(2)]
-    results = {}
+    results: dict[int, torch.Tensor] = {}
     networks = [
         network(),
         network(),

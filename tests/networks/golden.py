@@ -7,7 +7,7 @@ import json
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from medseg.networks.encoders.pyramid import PyramidEncoder
 
 GOLDEN = Path(__file__).with_name("golden.json")
 FAMILIES = ("mit_b0", "pvt_tiny", "pvt_v2_b0", "cvt_13", "simvit_tiny", "shunted_tiny")
+Module = TypeVar("Module", bound=nn.Module)
 VALUES = 6  # of each output
 
 
-def fill(module: nn.Module) -> nn.Module:
+def fill(module: Module) -> Module:
     """The module in float64 and evaluation mode, its weights a function of their names and shapes."""
     module.load_state_dict(filled((key, list(tensor.shape)) for key, tensor in module.state_dict().items()))
     return module.double().eval()

@@ -1,4 +1,4 @@
-"""Rename a published `state_dict` key by key; every key is accounted for."""
+"""Rename the keys of a published `state_dict`, and report what became of each."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ __all__ = ["Conversion", "convert_state_dict"]
 
 @dataclass
 class Conversion:
-    """A renamed state dict and the story of every source key.
+    """A renamed state dict, and what became of each source key.
 
     Attributes:
-        sources: the rule sets that spoke for the file; empty if none did.
+        sources: the rule sets that were applied; empty if none matched.
         state_dict: our key -> tensor.
         renamed: source key -> our key.
-        dropped: source key -> why it is not needed.
+        dropped: source key -> the reason why it is not needed.
     """
 
     sources: list[RuleSet] = field(default_factory=list)
@@ -31,10 +31,10 @@ class Conversion:
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
-    """Rename the keys of any weights that `RULE_SETS` knows; keys that are ours already stay as they are.
+    """Rename the keys of any weights that `RULE_SETS` knows.
 
-    Keys that no rule speaks for keep their names too. Whether the result fits a network is for a strict load to say,
-    see `load_weights`.
+    Keys that are ours already, or that match no rule, keep their names; `load_weights` checks whether the result fits a
+    network.
 
     Args:
         state_dict: key -> tensor, as published.
@@ -45,11 +45,11 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     bare = {_rename(key, ANY_FILE): key for key in state_dict}
     if len(bare) < len(state_dict):
         raise InputError("some keys of the weights would both become one, with and without the prefix 'module.'.")
-    rule_sets = [rules for rules in RULE_SETS if _speaks_for(rules, bare)]
+    rule_sets = [rules for rules in RULE_SETS if _applies(rules, bare)]
     conversion = Conversion(sources=rule_sets)
     parts: dict[str, dict[str, Tensor]] = {}
     for key, source in bare.items():
-        reason = _reason_to_leave(key, (ANY_FILE, *rule_sets))
+        reason = _reason_to_drop(key, (ANY_FILE, *rule_sets))
         if reason is not None:
             conversion.dropped[source] = reason
             continue
@@ -58,24 +58,24 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
         part = re.search(r"@\d", key)
         name = re.sub(r"@\d", "", key)
         pieces = parts.setdefault(name, {})
-        if (place := part.group() if part else "") in pieces:
+        if (position := part.group() if part else "") in pieces:
             raise InputError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
-        pieces[place] = state_dict[source]
+        pieces[position] = state_dict[source]
         conversion.renamed[source] = name
     for name, pieces in parts.items():
-        tensors = [pieces[place] for place in sorted(pieces)]
+        tensors = [pieces[position] for position in sorted(pieces)]
         tensor = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
         conversion.state_dict[name] = _adjusted(name, tensor, rule_sets)
     return conversion
 
 
-def _speaks_for(rules: RuleSet, keys: Iterable[str]) -> bool:
+def _applies(rules: RuleSet, keys: Iterable[str]) -> bool:
     if rules.unless is not None and any(re.search(rules.unless, key) for key in keys):
         return False
     return any(re.search(rules.signature, key) for key in keys)
 
 
-def _reason_to_leave(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
+def _reason_to_drop(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
     for rules in rule_sets:
         for pattern, reason in rules.dropped:
             if re.search(pattern, key):

@@ -1,4 +1,4 @@
-"""Tell from names and shapes alone which network a file of weights is of."""
+"""Recognize the network that weights belong to by their names and shapes."""
 
 import re
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ _DECODER_KEYS = {
 
 @dataclass
 class Recognition:
-    """The network that weights fit best.
+    """The network that the weights fit best.
 
     Attributes:
         arguments: of `SSFormer`; without `decoder` for an encoder alone.
-        problems: what keeps the weights from being loaded into it, in a few words each; empty if nothing does.
+        problems: the reasons why the weights cannot be loaded into it; empty if there are none.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -44,15 +44,15 @@ class Recognition:
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
-    """Read a weight file of any known kind and bring it under our names.
+    """Read a weight file of any known kind and rename its keys to ours.
 
     Args:
         path: the file.
-        encoder_only: leave a decoder behind.
+        encoder_only: drop the decoder.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        InputError: if the file cannot be read, or holds no encoder that we know.
+        InputError: if the file cannot be read, or holds no known encoder.
     """
     conversion = convert_state_dict(read_state_dict(path))
     if encoder_only:
@@ -68,12 +68,12 @@ def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple
 
 
 def recognize(conversion: Conversion) -> Recognition:
-    """The encoder and decoder that the converted weights fit best.
+    """Return the encoder and decoder that the converted weights fit best.
 
-    MiT-b5 and PVT v2 b5 are one network, which is called `mit_b5`.
+    MiT-b5 and PVT v2 b5 are the same network, which is called `mit_b5`.
 
     Raises:
-        InputError: if there is no encoder that we know among them.
+        InputError: if the weights hold no known encoder.
     """
     weights = conversion.state_dict
     first = [key for key in weights if re.search(r"^encoder\.stages\.0\.patch_embed\.proj\.(0\.)?weight$", key)]
@@ -123,7 +123,7 @@ def _has(weights: Mapping[str, Tensor], signature: str, widest: str) -> bool:
 
 @cache
 def _encoder_weights(name: str, in_channels: int) -> Mapping[str, Tensor]:
-    """Names and shapes of an encoder's weights, without memory for them."""
+    """Names and shapes of an encoder's weights, on the meta device."""
     with torch.device("meta"):
         return _below("encoder", build_encoder(name, in_channels))
 
@@ -146,6 +146,6 @@ def _below(name: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _match_ratio(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> float:
-    """Weights of the same name and shape in both, over all names of the encoder in either."""
+    """Share of the encoder's names, in either, that have the same shape in both."""
     names = {key for key in given if key.startswith("encoder.")} | wanted.keys()
     return sum(key in given and key in wanted and given[key].shape == wanted[key].shape for key in names) / len(names)

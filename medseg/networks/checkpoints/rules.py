@@ -1,8 +1,8 @@
-r"""How the keys of every kind of weight file become ours, as data.
+r"""The rules that rename the keys of each kind of weight file to ours.
 
-A `RuleSet` speaks for the files in which some key matches its signature. The renames are ordered regular expressions,
-each applied to the result of the one before; in a replacement `{\1-1}` counts the number in group 1 down by one, and
-`@0`, `@1` mark the parts of one tensor of ours, to be concatenated along the first axis.
+A `RuleSet` applies to the files in which some key matches its signature. The renames are ordered regular expressions,
+each applied to the result of the one before; in a replacement `{\1-1}` decreases the number in group 1 by one, and
+`@0`, `@1` mark the parts of one tensor of ours, which are concatenated along the first axis.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ class RuleSet:
     """The rules for one kind of encoder or decoder in a file.
 
     Attributes:
-        name: what a person calls it.
+        name: shown to the user.
         signature: pattern that some key of such a file matches, after those of `ANY_FILE`.
         unless: pattern that no key of such a file matches.
         renames: pattern and replacement.
         dropped: pattern of source keys that no output of ours depends on, and why they are in the files.
-        adjust: pattern of a name of ours, and what becomes of its tensor.
+        adjust: pattern of a name of ours, and the function that changes its tensor.
         published: whether the file is one of the SSFormer study, whose decoders need the options of
             `medseg.networks.variants.PUBLISHED_VARIANTS`.
         decoder_options: options of our decoder that the weights of other files need.
@@ -42,12 +42,12 @@ class RuleSet:
 
 
 def _without_class_slot(table: Tensor) -> Tensor:
-    """PVT's last table of positions starts with the class token, which a map has no place for."""
+    """Remove the class token, the first entry of PVT's last table of positions."""
     return table[:, 1:]
 
 
 def _twice_if_added(weight: Tensor) -> Tensor:
-    """One published PLD adds maps where the others concatenate: a concatenation with equal halves."""
+    """Write the sum of two maps, in one published PLD, as a concatenation whose halves have equal weights."""
     return torch.cat([weight, weight], dim=1) if weight.shape[0] == weight.shape[1] else weight
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medseg.errors import InputError
-from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.decoders.mla import MultiLevelAggregationDecoder
 from medseg.networks.decoders.pld import ProgressiveLocalityDecoder
@@ -12,17 +11,7 @@ from medseg.networks.decoders.ppd import PolypDecoder
 from medseg.networks.decoders.pup import ProgressiveUpsamplingDecoder
 from medseg.networks.decoders.segformer_mlp import SegformerMLPDecoder
 
-__all__ = [
-    "DECODERS",
-    "AlignedDecoder",
-    "Decoder",
-    "MultiLevelAggregationDecoder",
-    "PolypDecoder",
-    "ProgressiveLocalityDecoder",
-    "ProgressiveUpsamplingDecoder",
-    "SegformerMLPDecoder",
-    "build_decoder",
-]
+__all__ = ["DECODERS", "build_decoder"]
 
 DECODERS: dict[str, Callable[..., Decoder]] = {
     "pld": ProgressiveLocalityDecoder,

@@ -1,3 +1,5 @@
+"""A decoder that fuses all levels at once."""
+
 from collections.abc import Iterable
 
 import torch
@@ -14,9 +16,8 @@ class AlignedDecoder(Decoder):
     Args:
         embed: one module `map -> map` for each level, fine to coarse.
         fuse: module `(maps, height, width) -> map`; gets the embedded maps coarse to fine.
-        pred: module `map -> logits`.
-        dropout: probability with which an activation is dropped before `pred`.
-        align_corners: corner convention in which the logits must be resized to the image.
+        pred: module `map -> logits`, after `dropout`.
+        dropout, align_corners: as of every `Decoder`.
     """
 
     def __init__(

@@ -1,3 +1,5 @@
+"""The interface of all decoders."""
+
 import torch
 from torch import nn
 
@@ -5,16 +7,18 @@ __all__ = ["Decoder"]
 
 
 class Decoder(nn.Module):
-    """What every decoder promises: encoder maps in, logits out, no knowledge of the encoder.
+    """Turns the maps of any pyramid encoder into logits.
 
-    A subclass takes `(in_channels, out_channels, channels, dropout)`, where `in_channels` lists the encoder's
-    levels fine to coarse.
+    Args of every subclass, which may have more:
+        in_channels: channels of the encoder's maps, fine to coarse.
+        out_channels: channels of the logits.
+        channels: width of the decoder.
+        dropout: probability with which an activation is dropped before the last convolution.
 
     Attributes:
         align_corners: corner convention in which the logits must be resized to the image.
     """
 
-    # without annotation: TorchScript cannot read a postponed one
     align_corners = False
 
     def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -18,11 +18,7 @@ __all__ = ["MultiLevelAggregationDecoder"]
 class MultiLevelAggregationDecoder(AlignedDecoder):
     """Two 3 x 3 convolutions on each level, all levels at the finest size, concatenation, prediction.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
+    Args beside those of `Decoder`:
         fuse: merge the concatenated levels by a 1 x 1 convolution and predict from each pixel, instead of predicting
             from all levels by a 3 x 3 convolution.
         level_align_corners: corner convention in which the levels are resized to the finest.
@@ -46,18 +42,8 @@ class MultiLevelAggregationDecoder(AlignedDecoder):
         else:
             fusion = ResizeConcat(level_align_corners)
             pred = nn.Conv2d(levels * channels, out_channels, 3, padding=1)
-        super().__init__(
-            embed=(
-                nn.Sequential(
-                    *conv_norm(level, channels, 3),
-                    nn.ReLU(inplace=True),
-                    *conv_norm(channels, channels, 3),
-                    nn.ReLU(inplace=True),
-                )
-                for level in in_channels
-            ),
-            fuse=fusion,
-            pred=pred,
-            dropout=dropout,
-            align_corners=align_corners,
+        embed = (
+            nn.Sequential(*conv_norm(level, channels, 3, relu=True), *conv_norm(channels, channels, 3, relu=True))
+            for level in in_channels
         )
+        super().__init__(embed, fusion, pred, dropout, align_corners)

@@ -9,29 +9,30 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from medseg.networks.decoders.decoder import Decoder
+from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 
 __all__ = ["ProgressiveLocalityDecoder"]
 
 
-class ProgressiveLocalityDecoder(Decoder):
-    """Local emphasis of each level, then fusion of the running map into each finer level, at the finest size.
+class StepwiseFusion(nn.ModuleList):
+    """Merges maps, coarse to fine: the first module the two coarsest, each further one the next finer map."""
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
-    """
+    def forward(self, maps: list[torch.Tensor], height: int, width: int) -> torch.Tensor:
+        """Maps `[B, channels, h_i, w_i]`, coarse to fine, to `[B, channels, height, width]`."""
+        x = maps[0]
+        for i, fuse in enumerate(self):
+            x = fuse([x, maps[i + 1]], height, width)
+        return x
 
-    align_corners = True
+
+class ProgressiveLocalityDecoder(AlignedDecoder):
+    """Local emphasis of each level, then fusion of the running map into each finer level, at the finest size."""
 
     def __init__(
         self, in_channels: Sequence[int], out_channels: int, channels: int = 256, dropout: float = 0.1
     ) -> None:
-        super().__init__()
-        self.embed = nn.ModuleList(
+        embed = [
             nn.Sequential(
                 nn.Conv2d(level, channels, 3, padding=1, bias=False),
                 nn.ReLU(inplace=True),
@@ -39,19 +40,6 @@ class ProgressiveLocalityDecoder(Decoder):
                 nn.ReLU(inplace=True),
             )
             for level in in_channels
-        )
-        self.fuse = nn.ModuleList(ResizeConcatConv(channels, 2, channels) for _ in in_channels[1:])
-        self.dropout = nn.Dropout(dropout)
-        self.pred = nn.Conv2d(channels, out_channels, 1)
-
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Maps, fine to coarse, to one map of logits `[B, out_channels, h, w]` at the size of the finest."""
-        height, width = maps[0].shape[2], maps[0].shape[3]
-        levels: list[torch.Tensor] = []
-        for i, embed in enumerate(self.embed):
-            levels.append(embed(maps[i]))
-        # fuse[0] merges the two coarsest levels, each further one the next finer level
-        x = levels[-1]
-        for i, fuse in enumerate(self.fuse):
-            x = fuse([x, levels[-2 - i]], height, width)
-        return [self.pred(self.dropout(x))]
+        ]
+        fuse = StepwiseFusion(ResizeConcatConv(channels, 2, channels) for _ in in_channels[1:])
+        super().__init__(embed, fuse, nn.Conv2d(channels, out_channels, 1), dropout, align_corners=True)

@@ -14,21 +14,11 @@ from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.fusion import resize
 
-__all__ = [
-    "CascadedFusion",
-    "ChannelAttention",
-    "PolypDecoder",
-    "SimilarityAggregation",
-    "SpatialAttention",
-]
+__all__ = ["PolypDecoder"]
 
 
 class CascadedFusion(nn.Module):
-    """Fuses three maps by products and concatenations, coarse to fine.
-
-    Args:
-        channels: channels of each map.
-    """
+    """Fuses three maps of `channels` channels by products and concatenations, coarse to fine."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,28 +31,19 @@ class CascadedFusion(nn.Module):
         """Maps `[B, channels, h, w]`, each about half as large as the one before, to one of the size of `fine`."""
         to_middle = resize(coarse, middle.shape[2], middle.shape[3], align_corners=True)
         height, width = fine.shape[2], fine.shape[3]
-        x2 = torch.cat([self.up[0](to_middle) * middle, self.up[3](to_middle)], dim=1)
-        x2 = self.merge[0](x2)
-        x3 = (
-            self.up[1](resize(to_middle, height, width, align_corners=True))
-            * self.up[2](resize(middle, height, width, align_corners=True))
-            * fine
-        )
-        x3 = torch.cat([x3, self.up[4](resize(x2, height, width, align_corners=True))], dim=1)
-        return self.out(self.merge[1](x3))
+        x2 = self.merge[0](torch.cat([self.up[0](to_middle) * middle, self.up[3](to_middle)], dim=1))
+        coarse_part = self.up[1](resize(to_middle, height, width, align_corners=True))
+        middle_part = self.up[2](resize(middle, height, width, align_corners=True))
+        x2_part = self.up[4](resize(x2, height, width, align_corners=True))
+        return self.out(self.merge[1](torch.cat([coarse_part * middle_part * fine, x2_part], dim=1)))
 
 
 class ChannelAttention(nn.Module):
-    """Weights each channel by a small network of its mean and its maximum.
+    """Weights each channel by a small network, 16 times narrower inside, of its mean and its maximum."""
 
-    Args:
-        channels: channels of the map.
-        reduction: width of the map over the width between the two layers of the network.
-    """
-
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden = max(1, channels // 16)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=False)
         self.act = nn.ReLU()
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
@@ -75,7 +56,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Weights each pixel by a 7 x 7 convolution of the mean and the maximum over its channels."""
+    """Weight each pixel by a 7 x 7 convolution of the mean and the maximum over its channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,9 +69,9 @@ class SpatialAttention(nn.Module):
 
 
 def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights `[grid, size]` that take the means of all but the outer two of `grid + 2` regions of `size` pixels.
+    """Weights `[grid, size]` that average all but the first and last of `grid + 2` regions of `size` pixels.
 
-    The regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. The type and
+    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. Type and
     device are those of `like`.
     """
     region = torch.arange(1, grid + 1, device=like.device)[:, None]
@@ -101,13 +82,10 @@ def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
 
 
 class SimilarityAggregation(nn.Module):
-    """Pixels are gathered into a few nodes by similarity, the nodes exchange by graph convolution, and return.
+    """Gather pixels into a few nodes by similarity, mix the nodes by graph convolution, and add them to the pixels.
 
-    The gathering sums over all pixels without a norm, as published, so that values of some hundreds are usual.
-
-    Args:
-        channels: channels of the map.
-        grid: the nodes start as the means of the inner `grid` x `grid` of `grid + 2` x `grid + 2` regions.
+    The gathering sums over all pixels without a norm, as published, so that values of some hundreds are usual. The
+    nodes start as the means of the inner `grid` x `grid` of `grid + 2` x `grid + 2` regions.
     """
 
     def __init__(self, channels: int, grid: int = 4) -> None:
@@ -132,8 +110,7 @@ class SimilarityAggregation(nn.Module):
         anchors = (rows @ gated @ columns.T).flatten(2)  # [B, state, nodes]
         assign = (anchors.transpose(1, 2) @ proj.flatten(2)).softmax(1)  # [B, nodes, H * W]
         nodes = self.state(x).flatten(2) @ assign.transpose(1, 2)  # [B, state, nodes]
-        mixed = self.mix_nodes(nodes.transpose(1, 2)).transpose(1, 2) - nodes
-        mixed = self.act(self.mix_state(mixed))
+        mixed = self.act(self.mix_state(self.mix_nodes(nodes.transpose(1, 2)).transpose(1, 2) - nodes))
         return x + self.extend((mixed @ assign).unflatten(2, (height, width)))
 
 
@@ -142,12 +119,6 @@ class PolypDecoder(Decoder):
 
     The prediction is the sum of the logits before and after the aggregation. Both are also trained by themselves
     (deep supervision): in training they follow the prediction.
-
-    Args:
-        in_channels: channels of the encoder's four maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolutions.
 
     Raises:
         ValueError: if the encoder has not exactly four levels.
@@ -171,12 +142,7 @@ class PolypDecoder(Decoder):
 
     def branches(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits `[B, out_channels, h, w]` before and after the aggregation, at the size of the second finest map."""
-        levels: list[torch.Tensor] = [
-            self.spatial_attention(self.channel_attention(maps[0])),
-            maps[1],
-            maps[2],
-            maps[3],
-        ]
+        levels = [self.spatial_attention(self.channel_attention(maps[0])), maps[1], maps[2], maps[3]]
         for i, embed in enumerate(self.embed):
             levels[i] = embed(levels[i])
         fused = self.fusion(levels[1], levels[2], levels[3])
@@ -190,6 +156,4 @@ class PolypDecoder(Decoder):
         In training three entries: the prediction, and the logits before and after the aggregation.
         """
         before, after = self.branches(maps)
-        if self.training:
-            return [before + after, before, after]
-        return [before + after]
+        return [before + after, before, after] if self.training else [before + after]

@@ -17,14 +17,9 @@ __all__ = ["ProgressiveUpsamplingDecoder"]
 
 
 class ProgressiveUpsamplingDecoder(Decoder):
-    """Four 3 x 3 convolutions on the coarsest level, each followed by a resize to twice the size, the last after the
-    prediction.
+    """Four times a 3 x 3 convolution of the coarsest level and a resize to twice the size; the last is of the logits.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse; only the last is used.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
+    Args beside those of `Decoder`:
         square: make every map as high as it is wide. A fault of the published code, which is harmless for square
             images and bends others; only for weights that were trained so.
     """
@@ -40,10 +35,8 @@ class ProgressiveUpsamplingDecoder(Decoder):
         super().__init__()
         self.square = square
         self.convs = nn.ModuleList(
-            nn.Sequential(
-                *conv_norm(in_channels[-1] if i == 0 else channels, channels, 3, bias=True), nn.ReLU(inplace=True)
-            )
-            for i in range(4)
+            nn.Sequential(*conv_norm(width, channels, 3, bias=True, relu=True))
+            for width in (in_channels[-1], channels, channels, channels)
         )
         self.dropout = nn.Dropout(dropout)
         self.pred = nn.Conv2d(channels, out_channels, 1)

@@ -13,13 +13,14 @@ from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["PixelLinear", "SegformerMLPDecoder"]
+__all__ = ["SegformerMLPDecoder"]
 
 
 class PixelLinear(nn.Linear):
     """A linear layer on each pixel: `[B, in_features, H, W]` to `[B, out_features, H, W]`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the layer; height and width stay."""
         height, width = x.shape[2], x.shape[3]
         return to_map(nn.functional.linear(to_tokens(x), self.weight, self.bias), height, width)
 
@@ -27,11 +28,7 @@ class PixelLinear(nn.Linear):
 class SegformerMLPDecoder(AlignedDecoder):
     """A linear layer on each level, all levels at the finest size, one 1 x 1 convolution over all, prediction.
 
-    Args:
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder.
-        dropout: probability with which an activation is dropped before the last convolution.
+    Args beside those of `Decoder`:
         align_corners: corner convention in which the logits must be resized to the image.
     """
 
@@ -43,10 +40,6 @@ class SegformerMLPDecoder(AlignedDecoder):
         dropout: float = 0.1,
         align_corners: bool = True,
     ) -> None:
-        super().__init__(
-            embed=(PixelLinear(level, channels) for level in in_channels),
-            fuse=ResizeConcatConv(channels, len(in_channels), channels),
-            pred=nn.Conv2d(channels, out_channels, 1),
-            dropout=dropout,
-            align_corners=align_corners,
-        )
+        embed = (PixelLinear(level, channels) for level in in_channels)
+        fuse = ResizeConcatConv(channels, len(in_channels), channels)
+        super().__init__(embed, fuse, nn.Conv2d(channels, out_channels, 1), dropout, align_corners)

@@ -11,16 +11,7 @@ from medseg.networks.encoders.pyramid import PyramidEncoder
 from medseg.networks.encoders.shunted import ShuntedTransformer
 from medseg.networks.encoders.simvit import SimVisionTransformer
 
-__all__ = [
-    "ENCODERS",
-    "ConvolutionalVisionTransformer",
-    "MixTransformer",
-    "PyramidEncoder",
-    "PyramidVisionTransformer",
-    "ShuntedTransformer",
-    "SimVisionTransformer",
-    "build_encoder",
-]
+__all__ = ["ENCODERS", "build_encoder"]
 
 _PVT_V2 = partial(MixTransformer, mlp_ratios=(8, 8, 4, 4))
 
@@ -66,6 +57,5 @@ def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = Non
     """
     if name not in ENCODERS:
         raise InputError(f"encoder must be one of {', '.join(ENCODERS)}, got '{name}'.")
-    if drop_path is None:
-        return ENCODERS[name](in_channels=in_channels)
-    return ENCODERS[name](in_channels=in_channels, drop_path=drop_path)
+    arguments = {} if drop_path is None else {"drop_path": drop_path}
+    return ENCODERS[name](in_channels=in_channels, **arguments)

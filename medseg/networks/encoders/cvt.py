@@ -9,14 +9,18 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import attend, check_heads
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.feed_forward import FeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["ConvolutionalAttention", "ConvolutionalVisionTransformer"]
+__all__ = ["ConvolutionalVisionTransformer"]
+
+_CHANNELS = (64, 192, 384)
+_HEADS = (1, 3, 6)
+_MLP_RATIO = 4
 
 
 class ConvolutionalAttention(nn.Module):
@@ -25,12 +29,8 @@ class ConvolutionalAttention(nn.Module):
     Keys and values are taken at every second pixel. The scores are scaled by the full width, not by that of a head,
     as published.
 
-    Args:
-        channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
-
     Raises:
-        ValueError: if `num_heads` does not divide `channels`.
+        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -55,46 +55,26 @@ class ConvolutionalAttention(nn.Module):
         return self.proj(attend(q, k, v, self.num_heads, self.scale))
 
 
-class ConvolutionalVisionTransformer(PyramidEncoder):
+class ConvolutionalVisionTransformer(TransformerPyramid):
     """Three stages of overlapping patch embedding and blocks of convolutional attention, without a stage norm.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        mlp_ratio: width of the feed-forward layers over the width of the stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first of the last stage, 0 before.
+    Stochastic depth grows in the last stage only and is 0 before.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 3,
-        channels: Sequence[int] = (64, 192, 384),
-        depths: Sequence[int] = (1, 4, 16),
-        num_heads: Sequence[int] = (1, 3, 6),
-        mlp_ratio: int = 4,
-        drop_path: float = 0.1,
-    ) -> None:
-        rates = [[0.0] * depth for depth in depths[:-1]] + drop_path_rates(drop_path, depths[-1:])
-        incoming = (in_channels, *channels)
-        stages = [
-            Stage(
-                # the first padding is one pixel short of symmetric, as published
-                OverlapPatchEmbed(incoming[i], width, stride=4, padding=2)
-                if i == 0
-                else OverlapPatchEmbed(incoming[i], width, stride=2),
-                [
-                    Block(
-                        width,
-                        ConvolutionalAttention(width, num_heads[i]),
-                        FeedForward(width, mlp_ratio * width),
-                        rate,
-                        norm_eps=1e-5,
-                    )
-                    for rate in rates[i]
-                ],
-            )
-            for i, width in enumerate(channels)
-        ]
-        super().__init__(stages, out_channels=channels, strides=STRIDES[:3])
+    def __init__(self, in_channels: int = 3, depths: Sequence[int] = (1, 4, 16), drop_path: float = 0.1) -> None:
+        incoming = (in_channels, *_CHANNELS)
+
+        def patch_embed(i: int) -> OverlapPatchEmbed:
+            # the first padding is one pixel short of symmetric, as published
+            stride, padding = (4, 2) if i == 0 else (2, 1)
+            return OverlapPatchEmbed(incoming[i], _CHANNELS[i], stride, padding)
+
+        super().__init__(
+            _CHANNELS,
+            [[0.0] * depth for depth in depths[:-1]] + drop_path_rates(drop_path, depths[-1:]),
+            patch_embed,
+            attention=lambda i: ConvolutionalAttention(_CHANNELS[i], _HEADS[i]),
+            feed_forward=lambda i: FeedForward(_CHANNELS[i], _MLP_RATIO * _CHANNELS[i]),
+            stage_norm=False,
+            norm_eps=1e-5,
+        )

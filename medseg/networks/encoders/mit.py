@@ -8,27 +8,23 @@ NVIDIA published for MiT are for non-commercial use, those of PVT v2 are under A
 
 from collections.abc import Sequence
 
-from torch import nn
-
-from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import SpatialReductionAttention
 from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed
 
 __all__ = ["MixTransformer"]
 
+_HEADS = (1, 2, 5, 8)
+_REDUCTIONS = (8, 4, 2, 1)
 
-class MixTransformer(PyramidEncoder):
+
+class MixTransformer(TransformerPyramid):
     """Four stages of overlapping patch embedding and blocks of spatially reduced attention and Mix-FFN.
 
-    Args:
-        in_channels: channels of the image.
+    Args beside those of every family:
         channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        reductions: how many times keys and values are reduced on each side, of each stage.
         mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(
@@ -36,27 +32,14 @@ class MixTransformer(PyramidEncoder):
         in_channels: int = 3,
         channels: Sequence[int] = (64, 128, 320, 512),
         depths: Sequence[int] = (3, 4, 6, 3),
-        num_heads: Sequence[int] = (1, 2, 5, 8),
-        reductions: Sequence[int] = (8, 4, 2, 1),
         mlp_ratios: Sequence[int] = (4, 4, 4, 4),
         drop_path: float = 0.1,
     ) -> None:
-        rates = drop_path_rates(drop_path, depths)
         incoming = (in_channels, *channels)
-        stages = [
-            Stage(
-                OverlapPatchEmbed(incoming[i], width, stride=4 if i == 0 else 2),
-                [
-                    Block(
-                        width,
-                        SpatialReductionAttention(width, num_heads[i], reductions[i]),
-                        MixFeedForward(width, mlp_ratios[i] * width),
-                        rate,
-                    )
-                    for rate in rates[i]
-                ],
-                nn.LayerNorm(width, eps=1e-6),
-            )
-            for i, width in enumerate(channels)
-        ]
-        super().__init__(stages, out_channels=channels, strides=STRIDES)
+        super().__init__(
+            channels,
+            drop_path_rates(drop_path, depths),
+            patch_embed=lambda i: OverlapPatchEmbed(incoming[i], channels[i], stride=4 if i == 0 else 2),
+            attention=lambda i: SpatialReductionAttention(channels[i], _HEADS[i], _REDUCTIONS[i]),
+            feed_forward=lambda i: MixFeedForward(channels[i], mlp_ratios[i] * channels[i]),
+        )

@@ -11,25 +11,24 @@ import torch
 from monai.networks.layers import trunc_normal_
 from torch import nn
 
-from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import STRIDES, TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import SpatialReductionAttention
 from medseg.networks.layers.feed_forward import FeedForward
 from medseg.networks.layers.fusion import resize
 from medseg.networks.layers.patch_embed import PatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["PositionedPatchEmbed", "PyramidVisionTransformer"]
+__all__ = ["PyramidVisionTransformer"]
+
+_CHANNELS = (64, 128, 320, 512)
+_HEADS = (1, 2, 5, 8)
+_REDUCTIONS = (8, 4, 2, 1)
+_MLP_RATIOS = (8, 8, 4, 4)
+_IMAGE_SIZE = 224  # side of the square images that the tables of positions are stored for
 
 
 class PositionedPatchEmbed(PatchEmbed):
-    """Patches side by side, plus a learned table of positions that is resized to the map (bilinear).
-
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the tokens.
-        patch_size: side of a patch in pixels of the incoming map.
-        grid_size: side of the table in tokens.
-    """
+    """Patches side by side, plus a table of `grid_size` x `grid_size` learned positions, resized to the map."""
 
     def __init__(self, in_channels: int, out_channels: int, patch_size: int, grid_size: int) -> None:
         super().__init__(in_channels, out_channels, patch_size, patch_size, padding=0)
@@ -45,49 +44,22 @@ class PositionedPatchEmbed(PatchEmbed):
         return self.norm(to_tokens(x)) + position, height, width
 
 
-class PyramidVisionTransformer(PyramidEncoder):
+class PyramidVisionTransformer(TransformerPyramid):
     """Four stages of positioned patch embedding and blocks of spatially reduced attention, without a stage norm.
 
     The published code skips the resize of a table wherever a map has as many tokens as the first table, and so
     fails at 448 x 448; here each table is compared with its own map.
-
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        reductions: how many times keys and values are reduced on each side, of each stage.
-        mlp_ratios: width of the feed-forward layers over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
-        image_size: side of the square images, in pixels, that the tables of positions are stored for.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 3,
-        channels: Sequence[int] = (64, 128, 320, 512),
-        depths: Sequence[int] = (3, 4, 6, 3),
-        num_heads: Sequence[int] = (1, 2, 5, 8),
-        reductions: Sequence[int] = (8, 4, 2, 1),
-        mlp_ratios: Sequence[int] = (8, 8, 4, 4),
-        drop_path: float = 0.1,
-        image_size: int = 224,
-    ) -> None:
-        rates = drop_path_rates(drop_path, depths)
-        incoming = (in_channels, *channels)
-        stages = [
-            Stage(
-                PositionedPatchEmbed(incoming[i], width, 4 if i == 0 else 2, image_size // STRIDES[i]),
-                [
-                    Block(
-                        width,
-                        SpatialReductionAttention(width, num_heads[i], reductions[i]),
-                        FeedForward(width, mlp_ratios[i] * width),
-                        rate,
-                    )
-                    for rate in rates[i]
-                ],
-            )
-            for i, width in enumerate(channels)
-        ]
-        super().__init__(stages, out_channels=channels, strides=STRIDES)
+    def __init__(self, in_channels: int = 3, depths: Sequence[int] = (3, 4, 6, 3), drop_path: float = 0.1) -> None:
+        incoming = (in_channels, *_CHANNELS)
+        super().__init__(
+            _CHANNELS,
+            drop_path_rates(drop_path, depths),
+            patch_embed=lambda i: PositionedPatchEmbed(
+                incoming[i], _CHANNELS[i], 4 if i == 0 else 2, _IMAGE_SIZE // STRIDES[i]
+            ),
+            attention=lambda i: SpatialReductionAttention(_CHANNELS[i], _HEADS[i], _REDUCTIONS[i]),
+            feed_forward=lambda i: FeedForward(_CHANNELS[i], _MLP_RATIOS[i] * _CHANNELS[i]),
+            stage_norm=False,
+        )

@@ -1,7 +1,7 @@
 """What all encoder families share: blocks, stages and the pyramid that collects one map per stage."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from monai.networks.layers import DropPath, trunc_normal_
@@ -9,7 +9,7 @@ from torch import nn
 
 from medseg.networks.layers.tokens import to_map
 
-__all__ = ["STRIDES", "Block", "PyramidEncoder", "Stage", "drop_path_rates", "init_transformer_weights"]
+__all__ = ["STRIDES", "Block", "PyramidEncoder", "TransformerPyramid", "drop_path_rates", "init_transformer_weights"]
 
 # size of the image over the size of each level's map, in all families
 STRIDES = (4, 8, 16, 32)
@@ -43,19 +43,13 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """One level of the pyramid: patch embedding, blocks, norm.
+    """One level of the pyramid: patch embedding `map -> (tokens, height, width)`, blocks, norm of the tokens."""
 
-    Args:
-        patch_embed: module `map -> (tokens, height, width)`.
-        blocks: modules `(tokens, height, width) -> tokens`.
-        norm: applied to the tokens after the last block; `None` for none.
-    """
-
-    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module], norm: nn.Module | None = None) -> None:
+    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module], norm: nn.Module) -> None:
         super().__init__()
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.Identity() if norm is None else norm
+        self.norm = norm
         self.blocks.apply(init_transformer_weights)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -72,7 +66,7 @@ class PyramidEncoder(nn.Module):
     Args:
         stages: modules `map -> coarser map`.
         out_channels: channels of each stage's map.
-        strides: size of the image divided by the size of each stage's map, on each side.
+        strides: size of the image over the size of each stage's map, on each side.
 
     Raises:
         ValueError: if the three arguments have different lengths.
@@ -81,10 +75,8 @@ class PyramidEncoder(nn.Module):
     def __init__(self, stages: Sequence[nn.Module], out_channels: Sequence[int], strides: Sequence[int]) -> None:
         super().__init__()
         if not len(stages) == len(out_channels) == len(strides):
-            raise ValueError(
-                f"stages, out_channels and strides must have one entry a level, "
-                f"got {len(stages)}, {len(out_channels)} and {len(strides)}."
-            )
+            counts = f"{len(stages)}, {len(out_channels)} and {len(strides)}"
+            raise ValueError(f"stages, out_channels and strides must have one entry a level, got {counts}.")
         self.stages = nn.ModuleList(stages)
         self.out_channels = tuple(out_channels)
         self.strides = tuple(strides)
@@ -98,22 +90,57 @@ class PyramidEncoder(nn.Module):
         return maps
 
 
+class TransformerPyramid(PyramidEncoder):
+    """Stages of transformer blocks. The arguments that are functions make one module of the stage with that index.
+
+    Args of every family:
+        in_channels: channels of the image.
+        depths: number of blocks of each stage.
+        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
+
+    Args:
+        channels: width of each stage.
+        rates: stochastic depth of each block of each stage.
+        patch_embed: gives the module `map -> (tokens, height, width)`.
+        attention: gives the module `(tokens, height, width) -> tokens` of one block.
+        feed_forward: gives the module `(tokens, height, width) -> tokens` of one block.
+        stage_norm: end each stage with a layer norm.
+        norm_eps: epsilon of the layer norms.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        rates: Sequence[Sequence[float]],
+        patch_embed: Callable[[int], nn.Module],
+        attention: Callable[[int], nn.Module],
+        feed_forward: Callable[[int], nn.Module],
+        stage_norm: bool = True,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        stages = [
+            Stage(
+                patch_embed(i),
+                [Block(width, attention(i), feed_forward(i), rate, norm_eps) for rate in rates[i]],
+                nn.LayerNorm(width, eps=norm_eps) if stage_norm else nn.Identity(),
+            )
+            for i, width in enumerate(channels)
+        ]
+        super().__init__(stages, channels, STRIDES[: len(channels)])
+
+
 def drop_path_rates(drop_path: float, depths: Sequence[int]) -> list[list[float]]:
     """Stochastic depth per stage and block, growing linearly from 0 at the first block to `drop_path` at the last."""
-    total = sum(depths)
-    rates = [drop_path * i / max(total - 1, 1) for i in range(total)]
-    starts = [sum(depths[:i]) for i in range(len(depths))]
-    return [rates[start : start + depth] for start, depth in zip(starts, depths, strict=True)]
+    rates = iter([drop_path * i / max(sum(depths) - 1, 1) for i in range(sum(depths))])
+    return [[next(rates) for _ in range(depth)] for depth in depths]
 
 
 def init_transformer_weights(module: nn.Module) -> None:
     """Published initialization inside blocks: linear layers truncated normal (0.02), convolutions by fan-out."""
     if isinstance(module, nn.Linear):
         trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Conv2d):
         fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
         nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -9,30 +9,29 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import attend, check_heads
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed, PatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["ConvStem", "LocalAttention", "ShuntedAttention", "ShuntedTransformer"]
+__all__ = ["ShuntedTransformer"]
+
+_CHANNELS = (64, 128, 256, 512)
+_HEADS = (2, 4, 8, 16)
+_REDUCTIONS = ((8, 4), (4, 2), (2, 1))  # of each half of the heads; the last stage has none
+_MLP_RATIOS = (8, 8, 4, 4)
 
 
 class ConvStem(PatchEmbed):
-    """First patch embedding: 7 x 7 convolution of stride 2, `num_convs` 3 x 3 convolutions, 2 x 2 patches.
-
-    Args:
-        in_channels: channels of the image.
-        out_channels: channels of the tokens.
-        num_convs: number of 3 x 3 convolutions.
-    """
+    """First patch embedding: 7 x 7 convolution of stride 2, `num_convs` 3 x 3 convolutions, 2 x 2 patches."""
 
     def __init__(self, in_channels: int, out_channels: int, num_convs: int) -> None:
         super().__init__(out_channels, out_channels, kernel_size=2, stride=2, padding=0)
-        stem = [*conv_norm(in_channels, out_channels, 7, stride=2), nn.ReLU(inplace=True)]
+        stem = conv_norm(in_channels, out_channels, 7, stride=2, relu=True)
         for _ in range(num_convs):
-            stem += [*conv_norm(out_channels, out_channels, 3), nn.ReLU(inplace=True)]
+            stem += conv_norm(out_channels, out_channels, 3, relu=True)
         self.proj = nn.Sequential(*stem, self.proj)
 
 
@@ -43,11 +42,11 @@ class ShuntedAttention(nn.Module):
 
     Args:
         channels: width of the tokens.
-        num_heads: number of attention heads; even, divides `channels`.
-        reductions: how many times the map is reduced on each side, for each half of the heads.
+        num_heads: number of attention heads; divides `channels`.
+        reductions: how many times the map is reduced on each side, for each group of heads.
 
     Raises:
-        ValueError: if `num_heads` is odd or does not divide `channels`.
+        ValueError: if `num_heads` does not divide `channels` or is no multiple of the number of groups.
     """
 
     def __init__(self, channels: int, num_heads: int, reductions: Sequence[int]) -> None:
@@ -83,12 +82,8 @@ class ShuntedAttention(nn.Module):
 class LocalAttention(nn.Module):
     """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage.
 
-    Args:
-        channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
-
     Raises:
-        ValueError: if `num_heads` does not divide `channels`.
+        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -107,48 +102,30 @@ class LocalAttention(nn.Module):
         return self.proj(attend(self.q(x), k, v, self.num_heads) + local)
 
 
-class ShuntedTransformer(PyramidEncoder):
+class ShuntedTransformer(TransformerPyramid):
     """A convolutional stem, then four stages of overlapping patches and blocks of shunted attention.
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        reductions: the coarser of the two reductions, on each side, of each stage but the last.
-        mlp_ratios: width of the detail-specific Mix-FFN over the width of the stage, of each stage.
+    Args beside those of every family:
         stem_convs: 3 x 3 convolutions in the stem.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        channels: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 4, 12, 1),
-        num_heads: Sequence[int] = (2, 4, 8, 16),
-        reductions: Sequence[int] = (8, 4, 2),
-        mlp_ratios: Sequence[int] = (8, 8, 4, 4),
-        stem_convs: int = 1,
-        drop_path: float = 0.0,
+        self, in_channels: int = 3, depths: Sequence[int] = (2, 4, 12, 1), stem_convs: int = 1, drop_path: float = 0.0
     ) -> None:
-        rates = drop_path_rates(drop_path, depths)
-        incoming = (in_channels, *channels)
+        def patch_embed(i: int) -> nn.Module:
+            if i == 0:
+                return ConvStem(in_channels, _CHANNELS[0], stem_convs)
+            return OverlapPatchEmbed(_CHANNELS[i - 1], _CHANNELS[i], stride=2)
 
         def attention(i: int) -> nn.Module:
-            if i == len(channels) - 1:
-                return LocalAttention(channels[i], num_heads[i])
-            return ShuntedAttention(channels[i], num_heads[i], (reductions[i], reductions[i] // 2))
+            if i == len(_REDUCTIONS):
+                return LocalAttention(_CHANNELS[i], _HEADS[i])
+            return ShuntedAttention(_CHANNELS[i], _HEADS[i], _REDUCTIONS[i])
 
-        stages = [
-            Stage(
-                ConvStem(in_channels, width, stem_convs) if i == 0 else OverlapPatchEmbed(incoming[i], width, stride=2),
-                [
-                    Block(width, attention(i), MixFeedForward(width, mlp_ratios[i] * width, residual=True), rate)
-                    for rate in rates[i]
-                ],
-                nn.LayerNorm(width, eps=1e-6),
-            )
-            for i, width in enumerate(channels)
-        ]
-        super().__init__(stages, out_channels=channels, strides=STRIDES)
+        super().__init__(
+            _CHANNELS,
+            drop_path_rates(drop_path, depths),
+            patch_embed,
+            attention,
+            feed_forward=lambda i: MixFeedForward(_CHANNELS[i], _MLP_RATIOS[i] * _CHANNELS[i], residual=True),
+        )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medseg.networks.encoders.pyramid import STRIDES, Block, PyramidEncoder, Stage, drop_path_rates
+from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import SpatialReductionAttention, check_heads
 from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import PatchEmbed
@@ -18,18 +18,18 @@ from medseg.networks.layers.tokens import to_map, to_tokens
 
 __all__ = ["SimVisionTransformer", "WindowAttention"]
 
+_CHANNELS = (64, 128, 320, 512)
+_HEADS = (1, 2, 5, 8)
+_MLP_RATIOS = (8, 8, 4, 4)
+
 
 class WindowAttention(nn.Module):
     """Attention of each token to the 3 x 3 window around it.
 
     Beyond the border, keys and values are zero and take part in the softmax, as published.
 
-    Args:
-        channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
-
     Raises:
-        ValueError: if `num_heads` does not divide `channels`.
+        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -60,42 +60,17 @@ class WindowAttention(nn.Module):
         return self.proj(to_tokens(out.flatten(1, 2)))
 
 
-class SimVisionTransformer(PyramidEncoder):
-    """Four stages of patches side by side and blocks of window attention, full attention in the last.
+class SimVisionTransformer(TransformerPyramid):
+    """Four stages of patches side by side and blocks of window attention, full attention in the last."""
 
-    Args:
-        in_channels: channels of the image.
-        channels: width of each stage.
-        depths: number of blocks of each stage.
-        num_heads: attention heads of each stage.
-        mlp_ratios: width of the Mix-FFN over the width of the stage, of each stage.
-        drop_path: stochastic depth of the last block; grows linearly from 0 at the first.
-    """
-
-    def __init__(
-        self,
-        in_channels: int = 3,
-        channels: Sequence[int] = (64, 128, 320, 512),
-        depths: Sequence[int] = (2, 4, 3, 2),
-        num_heads: Sequence[int] = (1, 2, 5, 8),
-        mlp_ratios: Sequence[int] = (8, 8, 4, 4),
-        drop_path: float = 0.0,
-    ) -> None:
-        rates = drop_path_rates(drop_path, depths)
-        incoming = (in_channels, *channels)
-        last = len(channels) - 1
-        stages = []
-        for i, width in enumerate(channels):
-            attention = SpatialReductionAttention if i == last else WindowAttention
-            patch_size = 4 if i == 0 else 2
-            stages.append(
-                Stage(
-                    PatchEmbed(incoming[i], width, patch_size, patch_size, padding=0),
-                    [
-                        Block(width, attention(width, num_heads[i]), MixFeedForward(width, mlp_ratios[i] * width), rate)
-                        for rate in rates[i]
-                    ],
-                    nn.LayerNorm(width, eps=1e-6),
-                )
-            )
-        super().__init__(stages, out_channels=channels, strides=STRIDES)
+    def __init__(self, in_channels: int = 3, depths: Sequence[int] = (2, 4, 3, 2), drop_path: float = 0.0) -> None:
+        incoming = (in_channels, *_CHANNELS)
+        sizes = (4, 2, 2, 2)
+        attentions = (WindowAttention, WindowAttention, WindowAttention, SpatialReductionAttention)
+        super().__init__(
+            _CHANNELS,
+            drop_path_rates(drop_path, depths),
+            patch_embed=lambda i: PatchEmbed(incoming[i], _CHANNELS[i], sizes[i], sizes[i], padding=0),
+            attention=lambda i: attentions[i](_CHANNELS[i], _HEADS[i]),
+            feed_forward=lambda i: MixFeedForward(_CHANNELS[i], _MLP_RATIOS[i] * _CHANNELS[i]),
+        )

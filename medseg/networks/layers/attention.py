@@ -1,3 +1,5 @@
+"""Attention layers."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,17 +18,9 @@ def check_heads(channels: int, num_heads: int) -> None:
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, num_heads: int, scale: float | None = None
 ) -> torch.Tensor:
-    """Multi-head scaled dot-product attention on tokens.
+    """Multi-head attention of queries `[B, N, C]` to keys and values `[B, M, C]`: `[B, N, C]`, heads side by side.
 
-    Args:
-        q: queries `[B, N, C]`.
-        k: keys `[B, M, C]`.
-        v: values `[B, M, C]`.
-        num_heads: number of heads; divides `C`.
-        scale: factor of the scores; `None` for `1 / sqrt(C / num_heads)`.
-
-    Returns:
-        `[B, N, C]`, heads side by side.
+    The scores are multiplied by `scale`; `None` for `1 / sqrt(C / num_heads)`.
     """
     q = q.unflatten(2, (num_heads, -1)).transpose(1, 2)  # [B, heads, N, C / heads]
     k = k.unflatten(2, (num_heads, -1)).transpose(1, 2)
@@ -42,7 +36,7 @@ class SpatialReductionAttention(nn.Module):
 
     Args:
         channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
+        num_heads: number of heads; divides `channels`.
         reduction: side of the patch that becomes one key; 1 for plain attention.
 
     Raises:

@@ -1,3 +1,5 @@
+"""Feed-forward layers of transformer blocks."""
+
 import torch
 from torch import nn
 
@@ -7,12 +9,7 @@ __all__ = ["FeedForward", "MixFeedForward"]
 
 
 class FeedForward(nn.Module):
-    """`fc2(GELU(fc1(x)))`, token by token; the residual is the block's.
-
-    Args:
-        channels: width of the tokens.
-        hidden_channels: width between the two linear layers.
-    """
+    """`fc2(GELU(fc1(x)))`, token by token, `hidden_channels` wide in between; the residual is the block's."""
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
@@ -31,11 +28,6 @@ class MixFeedForward(nn.Module):
     SegFormer (Xie et al., NeurIPS 2021), equation 3: `fc2(GELU(dwconv(fc1(x))))`; the residual is the block's.
     With `residual`, the detail-specific form of the Shunted Transformer (Ren et al., CVPR 2022, section 3.2):
     `fc2(GELU(y + dwconv(y)))` for `y = fc1(x)`.
-
-    Args:
-        channels: width of the tokens.
-        hidden_channels: width between the two linear layers.
-        residual: add the convolution to its input instead of replacing it.
     """
 
     def __init__(self, channels: int, hidden_channels: int, residual: bool = False) -> None:
@@ -49,7 +41,5 @@ class MixFeedForward(nn.Module):
     def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = to_map(self.fc1(x), height, width)
-        local = self.dwconv(x)
-        if self.residual:
-            local = x + local
+        local = x + self.dwconv(x) if self.residual else self.dwconv(x)
         return self.fc2(self.act(to_tokens(local)))

@@ -1,3 +1,5 @@
+"""Resizing and fusing maps of different sizes."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,11 +15,7 @@ def resize(x: torch.Tensor, height: int, width: int, align_corners: bool = False
 
 
 class ResizeConcat(nn.Module):
-    """Resize maps to one size and concatenate them.
-
-    Args:
-        align_corners: corner convention of the bilinear resize.
-    """
+    """Resize maps to one size (bilinear) and concatenate them."""
 
     def __init__(self, align_corners: bool = False) -> None:
         super().__init__()
@@ -37,12 +35,6 @@ class ResizeConcatConv(nn.Module):
     A 1 x 1 convolution and a bilinear resize commute, and a convolution of a concatenation is a sum of
     convolutions; so each map is convolved at its own size and resized afterwards. The result is the same up to
     rounding, and the coarse maps cost a fraction.
-
-    Args:
-        in_channels: channels of each of the concatenated maps.
-        num_maps: how many maps are concatenated.
-        out_channels: channels of the result.
-        align_corners: corner convention of the bilinear resize.
     """
 
     def __init__(self, in_channels: int, num_maps: int, out_channels: int, align_corners: bool = False) -> None:

@@ -7,12 +7,7 @@ __all__ = ["MixFFNSkip"]
 
 
 class MixFFNSkip(nn.Module):
-    """`fc2(GELU(LayerNorm(h + depthwise3x3(h))))` with `h = fc1(x)`.
-
-    Args:
-        dim: channels of the tokens.
-        hidden_dim: channels inside.
-    """
+    """`fc2(GELU(LayerNorm(h + depthwise3x3(h))))` with `h = fc1(x)`, which has `hidden_dim` channels."""
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
@@ -25,5 +20,4 @@ class MixFFNSkip(nn.Module):
         """Map tokens `[B, H, W, C]` to tokens of the same shape."""
         hidden = self.fc1(x)
         hidden = hidden + self.dwconv(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        out: Tensor = self.fc2(F.gelu(self.norm(hidden)))
-        return out
+        return self.fc2(F.gelu(self.norm(hidden)))

@@ -1,3 +1,5 @@
+"""Patch embeddings."""
+
 import torch
 from torch import nn
 
@@ -9,14 +11,8 @@ __all__ = ["PatchEmbed"]
 class PatchEmbed(nn.Module):
     """Strided convolution and layer norm: the step from one pyramid level to the next, coarser one.
 
-    With `padding` the patches overlap (SegFormer, Xie et al., NeurIPS 2021, section 3.1).
-
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the tokens.
-        kernel_size: side of a patch in pixels of the incoming map.
-        stride: distance of neighboring patches in pixels of the incoming map.
-        padding: zero padding on each side in pixels.
+    Patches have the side `kernel_size` and the distance `stride`, in pixels of the incoming map. With `padding` they
+    overlap (SegFormer, Xie et al., NeurIPS 2021, section 3.1).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int) -> None:
@@ -33,16 +29,9 @@ class PatchEmbed(nn.Module):
 class OverlapPatchEmbed(PatchEmbed):
     """`PatchEmbed` with the overlap that SegFormer, PVT v2 and Shunted share: patches of side `2 * stride - 1`.
 
-    That is 7 x 7 patches for a stride of 4 and 3 x 3 patches for a stride of 2.
-
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the tokens.
-        stride: distance of neighboring patches in pixels of the incoming map.
-        padding: zero padding on each side in pixels; `None` for `stride - 1`, which covers the border.
+    That is 7 x 7 patches for a stride of 4 and 3 x 3 for a stride of 2. The padding is `stride - 1` unless given.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, padding: int | None = None) -> None:
-        super().__init__(
-            in_channels, out_channels, 2 * stride - 1, stride, padding=stride - 1 if padding is None else padding
-        )
+        padding = stride - 1 if padding is None else padding
+        super().__init__(in_channels, out_channels, 2 * stride - 1, stride, padding)
