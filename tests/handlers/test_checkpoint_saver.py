@@ -16,6 +16,7 @@ from monai.handlers import CheckpointLoader
 from monai.networks.utils import copy_model_state
 from monai.optimizers import WarmupCosineSchedule
 
+from medseg import __version__
 from medseg.handlers import AtomicCheckpointSaver
 from medseg.networks.checkpoints import read_facts
 
@@ -257,7 +258,7 @@ def test_weights_say_what_they_are_and_load_everywhere(tmp_path: Path) -> None:
     evaluator.run([0])
     path = tmp_path / "model.pt"
 
-    assert read_facts(path) == {**facts, "size": 64}
+    assert read_facts(path) == {**facts, "size": 64, "medseg": __version__}
     loaded = torch.load(path, weights_only=True)
     torch.save(loaded, tmp_path / "again.pt")
     assert read_facts(tmp_path / "again.pt") == read_facts(path)
