@@ -199,7 +199,8 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
 
 
 def _parser(file: Path) -> ConfigParser:
-    return ConfigParser(ConfigParser.load_config_file(file))
+    # not `load_config_file`, which leaves ids such as `network_def::decoder_options` where nothing finds them
+    return ConfigParser(ConfigParser.load_config_files(str(file)))
 
 
 def _configs(bundle_dir: Path) -> tuple[Path, Path]:
