@@ -68,13 +68,8 @@ def in_place(text: str, patterns: dict[str, str]) -> str:
     return text
 
 
-<<<<<<< HEAD
-def smaller(arguments: list[str], where: Path) -> list[str]:
-    """The same `python -m ...` at the size of a smoke test; `where` is the folder that it runs in."""
-=======
 def smaller(arguments: list[str], page: str) -> list[str]:
     """The same `python -m ...` at the size of a smoke test. Weights tell inference the size of their network."""
->>>>>>> docs
     out = list(arguments)
     if "--config_file" in out and (out[3] != "inferring" or "/msformer" in page):
         place = out.index("--config_file") + 1
@@ -82,17 +77,8 @@ def smaller(arguments: list[str], page: str) -> list[str]:
         out[place] = str([file for file in files if "smoke" not in file] + ["configs/variants/smoke.yaml"])
         if "configs/resume.yaml" in files:  # one more epoch than there is
             out += ["--epochs", "2"]
-<<<<<<< HEAD
-        elif "training" in out and "\noverwrite:" in (where / "configs" / "train.yaml").read_text():
-            out += ["--overwrite", "True"]  # a page trains more than once
-    elif out[1] == "medseg" and out[2] in ("run", "export"):
-        given = {word.partition("=")[0] for word in out}
-        network = {"encoder": SMOKE["encoder"]} if given & {"encoder", "decoder"} else SMOKE
-        out += [part for name, value in network.items() if name not in given for part in ("--set", f"{name}={value}")]
-=======
         elif out[3] == "training" and "/msformer" not in page:  # each training of a page comes after another one
             out += ["--overwrite", "True"]
     elif out[1:3] == ["medseg", "export"] and "--to" in out:  # one export of a page has ONNX
         out.append("--no-onnx")
->>>>>>> docs
     return out
