@@ -48,8 +48,10 @@ def test_published_weights_know_a_cat_a_coffee_and_a_motorcycle(name: str) -> No
 
     def classify(x: torch.Tensor) -> int:
         x = F.conv2d(encoder(x)[-1], published["_conv_head.weight"])
-        statistics = (published[f"_bn1.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
-        x = F.relu6(F.batch_norm(x, *statistics, eps=1e-3)).mean(dim=(2, 3))
+        mean, variance, weight, bias = (
+            published[f"_bn1.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = F.relu6(F.batch_norm(x, mean, variance, weight, bias, eps=1e-3)).mean(dim=(2, 3))
         return int(F.linear(x, published["_fc.weight"], published["_fc.bias"]).argmax())
 
     with torch.inference_mode():
