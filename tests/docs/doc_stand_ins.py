@@ -18,30 +18,36 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "RUN/models/model.pt": {"decoder_channels": 64},
     "other.pt": {"decoder": "mla", "decoder_options": {"fuse": True}},
 }
-# the bundle that ships without weights: they know their network, as those of a training do
+# weights of bundles, which know their network, as those of a training do: of the bundle that ships without, and,
+# where they are put into ONNX, of a network for which that takes seconds
 LUNG = "bundles/ssformer_lung_ct_segmentation/models/model.pt"
-LUNG_VALUES = {"encoder": "mit_b0", "decoder_channels": 16, "image_size": 64, "spacing": [5.0, 5.0, 8.0]}
+POLYP = "bundles/ssformer_polyp_segmentation/models/model.pt"
+SMALL = {"encoder": "mit_b0", "decoder_channels": 16}
+KNOWN: dict[str, dict[str, Any]] = {
+    LUNG: {**SMALL, "image_size": 64, "spacing": [5.0, 5.0, 8.0]},
+    POLYP: {**SMALL, "image_size": 64},
+}
 
 
 def write_stand_ins(folder: Path) -> None:
-    """Small data sets `polyp`, `lung_volume` and `series` (DICOM), the files of `WEIGHTS`, and `LUNG`."""
+    """Small data sets `polyp`, `lung_volume` and `series` (DICOM), and the files of `WEIGHTS` and `KNOWN`."""
     for kind, size in PHANTOMS.items():
         write_phantoms(kind, folder / kind, 3, 0, size)
     volume, _, affine = lung_volume_phantom(0, PHANTOMS["lung_volume"], 0)
     write_slices(folder / "series", slices_of(volume, affine))
     torch.manual_seed(0)
-    for name, options in {**WEIGHTS, LUNG: {"decoder_channels": 16, "out_channels": 3}}.items():
+    for name, options in {**WEIGHTS, LUNG: {"decoder_channels": 16, "out_channels": 3}, POLYP: SMALL}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        state_dict: Any = SSFormer(encoder="mit_b0", **options).state_dict()
-        if name == LUNG:
-            state_dict.medseg = {"trained_with": LUNG_VALUES}
+        state_dict: Any = SSFormer(**{"encoder": "mit_b0", **options}).state_dict()
+        if name in KNOWN:
+            state_dict.medseg = {"trained_with": KNOWN[name]}
         torch.save(state_dict, folder / name)
 
 
 def put_weights(page: str, stand_ins: Path, project: Path) -> None:
-    """Copy the weights that a page names, and those of the lung bundle, to their places in the project."""
-    for name in (*WEIGHTS, LUNG):
-        if name == LUNG or f"--weights {name} " in page:
+    """Copy the weights that a page names, and those of the bundles, to their places in the project."""
+    for name in (*WEIGHTS, *KNOWN):
+        if name == LUNG or f"--weights {name} " in page or (name == POLYP and "medseg export" in page):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(stand_ins / name, project / name)
 

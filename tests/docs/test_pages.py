@@ -9,6 +9,8 @@ from doc_blocks import CODE, PAGES, ROOT, Block, blocks_of, named
 
 import medseg
 
+PLACES = (ROOT / "docs" / "architecture.md").read_text().partition("## Where do I put it?")[2].partition("\n## ")[0]
+CONFIG = "".join(path.read_text() for path in sorted((ROOT / "bundles").glob("*/configs/*.*")))
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 for package in medseg.__all__:
     getattr(medseg, package)  # libraries below start a process when they are imported, which no quick test may do
@@ -49,6 +51,24 @@ def test_names_exist(page: Path) -> None:
     homes = [ROOT, page.parents[1], *(ROOT / "bundles").glob("*_segmentation")]
     assert [file for file in files if not any((home / file).exists() for home in homes)] == []
     assert [word for word in words if re.match(r"medseg(\.\w+)+$", word) and not _exists(word)] == []
+
+
+ROWS = re.findall(r"^\| (an? .+?|what .+?|the message .+?) \| (.+) \|$", PLACES, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("question", "answer"), ROWS, ids=[question for question, _ in ROWS])
+def test_where_to_put_it_is_right(question: str, answer: str) -> None:
+    """The names of an answer are in the files that it names."""
+    words = re.findall(r"`([^`]+)`", answer)
+    files = [word for word in words if re.match(r"(medseg|tests)/.+\.py$", word)]
+    text = "".join((ROOT / file).read_text() for file in files)
+    names = [word for word in words if re.match(r"_?[A-Za-z]+(_[a-z]+|[A-Z][a-z]+|_[A-Z]+)+$|[A-Z]+$", word)]
+    assert [name for name in names if name not in text + CONFIG] == []
+    assert files or "bundles/" in answer
+
+
+def test_the_questions_are_all_there() -> None:
+    assert len(ROWS) == 11
 
 
 def _exists(name: str) -> bool:
