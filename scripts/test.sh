@@ -4,7 +4,7 @@
 #   scripts/test.sh -m "not slow"   minutes: no other processes, trainings or servers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash scripts/setup.sh .venv-test dev,compare,dicom,export,tracking
+bash scripts/setup.sh .venv-test dev,compare,dicom,export,pretrained,tracking
 bin=$PWD/.venv-test/bin
 # the comparison does without torchvision, which timm would bring with gigabytes of CUDA
 "$bin/pip" install --quiet --disable-pip-version-check -c scripts/constraints.txt --no-deps timm

@@ -7,12 +7,13 @@ from tempfile import TemporaryFile
 
 from torch import nn
 
+from medseg.bundle.distributed import is_restarted
 from medseg.data.input_types import detect_input_type
 from medseg.errors import InputError
 from medseg.networks.checkpoints.load import check_fit
 from medseg.networks.checkpoints.read import read_state_dict
 
-__all__ = ["check_bundle_root", "check_file", "check_input", "check_output_dir", "check_weights"]
+__all__ = ["check_bundle_root", "check_file", "check_input", "check_new_run", "check_output_dir", "check_weights"]
 
 
 def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
@@ -81,6 +82,21 @@ def check_output_dir(
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"output_dir '{output_dir}' cannot be written into ({reason}): choose another.") from error
+
+
+def check_new_run(ckpt_dir: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raise an `InputError` if a training run would replace the weights of another one.
+
+    Args:
+        ckpt_dir: where the run is going to save its weights.
+        overwrite: whether it may replace some.
+    """
+    found = [name for name in ("model.pt", "checkpoint.pt") if (Path(ckpt_dir) / name).is_file()]
+    if found and not overwrite and not is_restarted():
+        raise InputError(
+            f"ckpt_dir '{ckpt_dir}' holds {' and '.join(found)} of another run: pass --ckpt_dir or --output_dir with "
+            "another folder, add configs/resume.yaml to go on with that run, or pass --overwrite True."
+        )
 
 
 def check_file(path: str | os.PathLike[str], what: str) -> None:

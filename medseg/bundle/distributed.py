@@ -13,7 +13,15 @@ from monai.handlers import CheckpointLoader
 
 from medseg.errors import InputError
 
-__all__ = ["attach_after_restart", "default_device", "init_distributed", "is_cuda", "is_not_rank0", "require_torchrun"]
+__all__ = [
+    "attach_after_restart",
+    "default_device",
+    "init_distributed",
+    "is_cuda",
+    "is_not_rank0",
+    "is_restarted",
+    "require_torchrun",
+]
 
 
 def default_device() -> torch.device:
@@ -66,8 +74,13 @@ def init_distributed() -> None:
 
 def attach_after_restart(handler: CheckpointLoader, engine: Engine) -> None:
     """Let `engine` continue from its last checkpoint, if torchrun has restarted this run and there is one."""
-    if _restarts() > 0 and Path(handler.load_path).is_file():
+    if is_restarted() and Path(handler.load_path).is_file():
         handler.attach(engine)
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started this run again after a failure."""
+    return _restarts() > 0
 
 
 def _leave() -> None:

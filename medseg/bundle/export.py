@@ -20,14 +20,15 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from medseg.bundle.checks import check_bundle_root
+from medseg.bundle.model_facts import ModelFacts
 from medseg.data.pictures import decode_picture
 from medseg.errors import InputError, missing_packages
 from medseg.files import atomic_write
 from medseg.networks.checkpoints.load import check_fit
-from medseg.networks.checkpoints.read import read_state_dict
+from medseg.networks.checkpoints.read import read_facts, read_state_dict
 from medseg.phantoms.polyp import polyp_phantom
 
-__all__ = ["LIMIT", "SIZES", "Difference", "copy_bundle", "export_bundle", "set_values"]
+__all__ = ["LIMIT", "SIZES", "Difference", "copy_bundle", "export_bundle", "set_values", "trained_values"]
 
 SIZES = ((2, 352, 352), (1, 480, 640))
 """Batch size, height and width of the inputs that every exported network is compared on."""
@@ -79,8 +80,8 @@ def export_bundle(
         bundle_dir: folder of the bundle; its `inference.yaml` defines the network as `network_def`.
         target: the zip to write; an existing file is replaced.
         weights: weights of the network; None for the bundle's `models/model.pt`.
-        values: id -> value that the network was trained with in place of the configs' defaults; written into the zip's
-            `inference.yaml` and `train.yaml`.
+        values: id -> value that the network was trained with where the weight file does not say it; with those that it
+            says, written into the zip's `inference.yaml` and `train.yaml`.
         onnx: whether to make `model.onnx`; needs the packages of the extra `export`.
         picture: picture to compare the networks on; None for a generated one.
 
@@ -97,10 +98,12 @@ def export_bundle(
     missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None] if onnx else []
     if missing:
         raise missing_packages("model.onnx", " ".join(missing), "pass --no-onnx")
+    weights = weights or bundle_dir / "models" / "model.pt"
     with tempfile.TemporaryDirectory() as temporary:
         staged = Path(temporary) / bundle_dir.name
-        copy_bundle(bundle_dir, staged, values or {})
-        network = _load_network(staged, weights or bundle_dir / "models" / "model.pt")
+        # model.ts takes the configs to places where the weights cannot be asked
+        copy_bundle(bundle_dir, staged, trained_values(bundle_dir, weights, values or {}))
+        network = _load_network(staged, weights)
         with contextlib.redirect_stdout(sys.stderr):  # the exporters print, and are not what the command reports
             _convert(staged, onnx)
         differences = _compare(staged, network, picture)
@@ -144,6 +147,28 @@ def set_values(config: Path, values: Mapping[str, Any]) -> None:
     config.write_text(text)
 
 
+def trained_values(
+    bundle_dir: Path, weights: Path, values: Mapping[str, Any], said_only: bool = False
+) -> dict[str, Any]:
+    """The values that a network was trained with: `values`, else what its weight file says, else the config's defaults.
+
+    Args:
+        bundle_dir: folder of the bundle.
+        weights: weight file of the network.
+        values: id -> value, as the user gave them.
+        said_only: leave the config's defaults out.
+
+    Raises:
+        InputError: if a value differs from what the file says, or the file cannot be read.
+    """
+    arguments = _parser(bundle_dir / "configs" / "inference.yaml").get("facts")
+    if arguments is None:
+        return dict(values)
+    facts = ModelFacts(weights, arguments["defaults"], arguments.get("absent"))
+    facts.check(values)
+    return {**(facts.said if said_only else facts.values), **values}
+
+
 def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> None:
     """Copy a bundle, without weights and results, and change values of the copy's configs.
 
@@ -168,7 +193,8 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
 def _set_in_configs(configs: Path, name: str, value: Any) -> None:
     files = [configs / "inference.yaml", configs / "train.yaml"]
     if name == "image_size":  # the metadata give it, too
-        default = _parser(files[0]).get(name)
+        config = _parser(files[0])
+        default = config.get("facts::absent::image_size", config.get("facts::defaults::image_size", config.get(name)))
         metadata = json.loads((configs / "metadata.json").read_text())
         formats = metadata["network_data_format"]
         for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
@@ -183,7 +209,7 @@ def _parser(file: Path) -> ConfigParser:
 
 
 def _load_network(staged: Path, weights: Path) -> nn.Module:
-    """The network of the staged config with `weights`, which are saved as the copy's `model.pt`, plain tensors."""
+    """The network of the staged config with `weights`, which are saved as the copy's `model.pt` with their facts."""
     parser = _parser(staged / "configs" / "inference.yaml")
     if parser.get("inferer::_target_") == "medseg.inferers.SelfClusteringInferer":
         raise InputError(f"'{staged.name}' fits its network to each image: there is no trained network to export.")
@@ -194,6 +220,8 @@ def _load_network(staged: Path, weights: Path) -> nn.Module:
     state_dict = read_state_dict(weights)
     check_fit(network, state_dict, source=f"the weights in '{weights}'")
     network.load_state_dict(state_dict)
+    state_dict = network.state_dict()  # in the network's own type
+    state_dict.medseg = read_facts(weights)  # type: ignore[attr-defined]
     torch.save(state_dict, staged / "models" / "model.pt")
     return network.eval()
 

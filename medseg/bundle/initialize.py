@@ -1,6 +1,7 @@
 """The start of every run of a bundle."""
 
 import os
+from pathlib import Path
 
 from monai.utils import set_determinism
 
@@ -8,9 +9,10 @@ from medseg.bundle.checks import check_bundle_root
 from medseg.bundle.distributed import init_distributed
 from medseg.bundle.overrides import check_command_line
 from medseg.bundle.user_errors import install_user_error_hook
+from medseg.networks.checkpoints.hub import IMAGENET
 from medseg.phantoms import write_phantoms
 
-__all__ = ["initialize", "resolve_dataset_dir"]
+__all__ = ["initialize", "resolve_dataset_dir", "starting_weights", "trained_dir"]
 
 
 def initialize(bundle_root: str | os.PathLike[str], seed: int | None) -> None:
@@ -46,3 +48,23 @@ def resolve_dataset_dir(
         seed: the same seed gives the same phantoms.
     """
     return str(write_phantoms(kind, folder, count, seed)) if dataset_dir is None else str(dataset_dir)
+
+
+def starting_weights(
+    pretrained: str | os.PathLike[str] | None, dataset_dir: str | os.PathLike[str] | None
+) -> str | os.PathLike[str] | None:
+    """What `SSFormer` takes as `pretrained`: None for random weights, also instead of ImageNet's for phantoms.
+
+    Args:
+        pretrained: as the user gave it; a command line passes `null` and `none` on as text.
+        dataset_dir: the user's images; None for phantoms, on which nothing is to depend on a network connection.
+    """
+    if pretrained is None or str(pretrained).lower() in ("null", "none"):
+        return None
+    return None if dataset_dir is None and str(pretrained) == IMAGENET else pretrained
+
+
+def trained_dir(output_dir: str | os.PathLike[str], bundle_root: str | os.PathLike[str]) -> str:
+    """The folder of the weights to evaluate: `output_dir/models`, where training wrote them, else the bundle's own."""
+    own = Path(output_dir) / "models"
+    return str(own if (own / "model.pt").is_file() else Path(bundle_root) / "models")

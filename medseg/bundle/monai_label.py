@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from medseg.bundle.checks import check_bundle_root, check_weights
-from medseg.bundle.export import copy_bundle
+from medseg.bundle.export import copy_bundle, trained_values
 from medseg.errors import InputError
 
 __all__ = ["copy_for_label", "serve"]
@@ -28,8 +28,8 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
     Args:
         bundle_dir: folder of the bundle; its name becomes that of the model.
         app_dir: folder of the app, made if there is none.
-        values: id -> value that the network was trained with in place of the configs' defaults; written into the
-            copy's `inference.yaml` and `train.yaml`.
+        values: id -> value that the network was trained with where the weights do not say it; with those that they say,
+            written into the copy's `inference.yaml` and `train.yaml`.
 
     Returns:
         The folder of the copy, `app_dir/model/NAME`.
@@ -47,7 +47,8 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
     weights = placed / "models" / "model.pt"
     if not own.is_file() and not weights.is_file():
         raise InputError(f"MONAI Label starts from trained weights: train first, or copy some to '{own}'.")
-    copy_bundle(bundle_dir, placed, values or {})
+    known = trained_values(bundle_dir, weights if weights.is_file() else own, values or {}, said_only=True)
+    copy_bundle(bundle_dir, placed, known)
     for section, ids in ConfigParser.load_config_file(differences).items():
         file = placed / "configs" / _FILES[section]
         config = ConfigParser(ConfigParser.load_config_file(file))
@@ -57,6 +58,7 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
     if not weights.is_file():
         shutil.copy2(own, weights)
     config = ConfigParser(ConfigParser.load_config_file(placed / "configs" / "inference.yaml"))
+    config["bundle_root"] = str(placed)
     check_weights(config.get_parsed_content("network_def"), weights)
     return placed
 

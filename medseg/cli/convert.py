@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_convert"]
 
+_NETWORK = ("encoder", "decoder", "decoder_channels", "decoder_options")
+
 
 def add_convert(commands: Any) -> None:
     """Add the command to the subparsers of the program."""
@@ -22,9 +25,11 @@ def add_convert(commands: Any) -> None:
         "turn published weights of an SSFormer, or of its encoder, into a bundle's model.pt",
         "convert ssformer_s.pth --to bundles/ssformer_polyp_segmentation/models/model.pt",
         "convert pvt_v2_b2 --to pvt_v2_b2.pt",
+        "convert eval/models/model.pt --to models/model.pt --half",
     )
     add_source_options(parser)
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="file to write, as models/model.pt")
+    parser.add_argument("--half", action="store_true", help="in float16: half the size; every reader makes it float32")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if there is one")
     parser.set_defaults(run=_convert)
 
@@ -34,6 +39,7 @@ def _convert(args: argparse.Namespace) -> None:
 
     from medseg.files import atomic_write
     from medseg.networks.checkpoints.hub import find_weights
+    from medseg.networks.checkpoints.read import read_facts
     from medseg.networks.checkpoints.recognize import convert_file
 
     if args.to.exists() and not args.overwrite:
@@ -41,8 +47,14 @@ def _convert(args: argparse.Namespace) -> None:
     path = find_weights(args.source)
     conversion, recognition = convert_file(path, args.encoder_only)
     print_conversion(path, conversion, recognition)
+    state_dict = OrderedDict(conversion.state_dict)
+    if args.half:  # norms and their statistics are few, and need the range
+        state_dict.update({key: value.half() for key, value in state_dict.items() if value.ndim > 1})
+    # what the weights must be used with goes along, see `medseg.bundle.ModelFacts`
+    known = {name: value for name, value in recognition.arguments.items() if name in _NETWORK}
+    state_dict.medseg = read_facts(path) or {"trained_with": known}  # type: ignore[attr-defined]
     with atomic_write(args.to) as temporary:
-        torch.save(conversion.state_dict, temporary)
+        torch.save(state_dict, temporary)
     sys.stdout.write(f"written: {args.to}\n{_advice(args.to, recognition)}\n")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.data import MetaTensor
 from monai.handlers import CheckpointSaver
 
+from medseg import __version__
 from medseg.files import atomic_write
 
 
@@ -35,6 +37,8 @@ class AtomicCheckpointSaver(CheckpointSaver):
       Attach `last` after the `ValidationHandler`, or the score it stores is one validation old.
     - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors within
       the states become plain ones. A `save_dict` of one item gives a file that is that item's `state_dict`.
+    - With `facts`, the best and the final model say what they are: the state dict carries them as an attribute, which
+      `torch.load(weights_only=True)` restores, `medseg.networks.checkpoints.read_facts` reads and nothing else minds.
     - A key metric that is NaN counts as the worst score (with MONAI's a NaN in the first epoch is never
       beaten).
 
@@ -45,6 +49,8 @@ class AtomicCheckpointSaver(CheckpointSaver):
         save_dir: folder of the checkpoints.
         save_dict: names and objects with a `state_dict`.
         last_filename: fixed name of the interval checkpoint; needs `save_interval`, excludes `n_saved`.
+        facts: plain Python values by name, which go into every file that is a `state_dict` itself, with the version of
+            medseg and the score that the file was kept for.
         kwargs: every other argument of :py:class:`monai.handlers.CheckpointSaver`.
 
     Raises:
@@ -52,7 +58,12 @@ class AtomicCheckpointSaver(CheckpointSaver):
     """
 
     def __init__(
-        self, save_dir: str, save_dict: dict[str, Any], last_filename: str | None = None, **kwargs: Any
+        self,
+        save_dir: str,
+        save_dict: dict[str, Any],
+        last_filename: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         if last_filename is not None and (kwargs.get("save_interval", 0) < 1 or kwargs.get("n_saved")):
             raise ValueError(f"last_filename={last_filename!r} needs save_interval >= 1 and no n_saved.")
@@ -64,7 +75,7 @@ class AtomicCheckpointSaver(CheckpointSaver):
         )
         for checkpoint, filename in fixed_names:
             if checkpoint is not None:
-                checkpoint.save_handler = _AtomicDiskSaver(save_dir, filename)
+                checkpoint.save_handler = _AtomicDiskSaver(save_dir, filename, facts)
         if self._key_metric_checkpoint is not None:
             score_function = self._key_metric_checkpoint.score_function
             assert score_function is not None  # set by MONAI
@@ -109,10 +120,12 @@ class _AtomicDiskSaver(DiskSaver):
     Args:
         dirname: folder of the files.
         filename: one fixed name in place of the names that Ignite makes up.
+        facts: what a state dict says of itself; None for nothing.
     """
 
-    def __init__(self, dirname: str, filename: str | None) -> None:
+    def __init__(self, dirname: str, filename: str | None, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(dirname, create_dir=True, require_empty=False)
+        self.facts = facts
         self.filename = filename
         self._outdated: list[str] = []
 
@@ -121,8 +134,14 @@ class _AtomicDiskSaver(DiskSaver):
         if idist.get_rank() != self.save_on_rank:
             return
         path = self.dirname / (self.filename or filename)
+        plain = _plain(checkpoint)
+        if self.facts is not None and isinstance(plain, OrderedDict):  # Ignite hands over one item as it is
+            facts = {**self.facts, "medseg": __version__}
+            if metadata and metadata.get("score_name"):  # without one the priority is the number of the step
+                facts["score"] = metadata["priority"]
+            plain.medseg = _plain(facts)  # type: ignore[attr-defined]
         with atomic_write(path) as temporary:
-            torch.save(_plain(checkpoint), temporary)
+            torch.save(plain, temporary)
         for name in set(self._outdated) - {path.name}:
             (self.dirname / name).unlink(missing_ok=True)
         self._outdated.clear()

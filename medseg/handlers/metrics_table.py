@@ -1,6 +1,5 @@
 """The table of an evaluation over several test sets."""
 
-import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather,
 from medseg.data.batches import batch_items
 from medseg.files import atomic_write
 from medseg.metrics.column_metric import ColumnMetric, MetricColumn
-from medseg.results.tables import METRIC_COLUMNS
+from medseg.results.tables import METRIC_COLUMNS, write_csv
 
 _ALL = "all images"
 _MEAN = "value of each image, mean over the images"
@@ -131,10 +130,9 @@ class MetricsTable:
         values_of_images = torch.cat(images, dim=1).tolist()
         groups.pop(_ALL, None)
         rows_of_images = [[name, files[row], *values_of_images[row]] for name, rows in groups.items() for row in rows]
-        self._log(header, body, legend)
-        self._write_csv("table.csv", header, body)
-        self._write_csv("images.csv", ["set", "image", *legend], rows_of_images)
-        self._write_markdown(header, body, legend)
+        write_csv(self.output_dir / "table.csv", header, body, ".6f")
+        write_csv(self.output_dir / "images.csv", ["set", "image", *legend], rows_of_images, ".6f")
+        self._write_texts([header, *([_text(cell) for cell in line] for line in body)], legend)
         with atomic_write(self.output_dir / METRIC_COLUMNS) as path:
             path.write_text(json.dumps({head: column._asdict() for head, column in legend.items()}, indent=1) + "\n")
 
@@ -175,28 +173,16 @@ class MetricsTable:
             raise ValueError(f"{metric!r} has {width} values per image, but {len(names)} column names: {names}.")
         return dict.fromkeys(names, MetricColumn(_MEAN, is_dice=metric in self.dice))
 
-    def _log(self, header: list[str], body: list[list[Any]], legend: dict[str, MetricColumn]) -> None:
-        cells = [header, *([_text(cell) for cell in line] for line in body)]
+    def _write_texts(self, cells: list[list[str]], legend: dict[str, MetricColumn]) -> None:
+        """Bring header and lines, with the legend, into the log and into `table.md`."""
+        notes = [f"{head}: {column.meaning}" for head, column in legend.items()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        table = "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells
-        )
-        notes = "\n".join(f"{head}: {column.meaning}" for head, column in legend.items())
-        self.logger.info(f"Evaluation\n{table}\n{notes}")
-
-    def _write_csv(self, filename: str, header: list[str], body: list[list[Any]]) -> None:
-        target = self.output_dir / filename
-        with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows([[f"{cell:.6f}" if isinstance(cell, float) else cell for cell in line] for line in body])
-
-    def _write_markdown(self, header: list[str], body: list[list[Any]], legend: dict[str, MetricColumn]) -> None:
-        lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_text(cell) for cell in line] for line in body)]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        notes = "\n".join(f"- {head}: {column.meaning}" for head, column in legend.items())
+        lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
+        self.logger.info("\n".join(["Evaluation", *lines, *notes]))
+        cells.insert(1, ["---", *["---:"] * (len(widths) - 1)])
+        lines = [f"| {' | '.join(line)} |" for line in cells]
         with atomic_write(self.output_dir / "table.md") as path:
-            path.write_text(f"{table}\n\n{notes}\n", encoding="utf-8")
+            path.write_text("\n".join([*lines, "", *(f"- {note}" for note in notes), ""]), encoding="utf-8")
 
 
 def _text(cell: Any) -> str:

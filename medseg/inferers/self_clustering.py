@@ -184,9 +184,8 @@ class SelfClusteringInferer(Inferer):
             raise TypeError(
                 f"SelfClusteringInferer needs a network with forward_features, got {type(network).__name__}."
             )
-        template = (
-            copy.deepcopy(network).cpu().train().requires_grad_()
-        )  # drawn on the CPU: the same weights on every device
+        # drawn on the CPU: the same weights on every device
+        template = copy.deepcopy(network).cpu().train().requires_grad_()
         if not self.warm_start:
             with _SEEDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(self.seed)

@@ -34,7 +34,8 @@ class SSFormer(nn.Module):
         dropout: dropout before the decoder's last convolution.
         drop_path: stochastic depth of the encoder's last block; `None` for the published rate of this encoder.
         pretrained: weights to start from, of the whole network or of the encoder alone: a file, ours or published,
-            or a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded. `None` for random weights.
+            a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded, or `imagenet` for those of `encoder`.
+            `None` for random weights.
 
     Raises:
         ValueError: if `spatial_dims` is not 2, a name is unknown, the encoder has not as many levels as the decoder
@@ -63,7 +64,7 @@ class SSFormer(nn.Module):
         )
         self.align_corners = self.decoder.align_corners
         if pretrained is not None:
-            load_pretrained(self, pretrained)
+            load_pretrained(self, pretrained, encoder)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """Image `[B, in_channels, H, W]`, H and W from 64 up, to logits `[B, out_channels, H, W]`.

@@ -20,7 +20,7 @@ __all__ = ["measure_segments", "slice_axis_of"]
 
 _SAME_SPACING = 0.01  # two spacings are the same up to this share
 _CELLS_AT_ONCE = 2**22  # of the surface's mesh: about 200 MB of temporary memory
-_FEW_POINTS = 64  # of which all pairs are compared without a convex hull
+_POINTS_AT_ONCE = 512  # whose distances to all others are computed
 
 
 def measure_segments(
@@ -119,7 +119,7 @@ def _measure(
     """Measure `mask`, cut out of an array of `shape` at `box`; `values` likewise."""
     flat = mask.ndim == 2
     voxels = int(np.count_nonzero(mask))
-    ends = _end_points(mask)
+    corners = _corners(mask)
     axis = None if flat else 2 if edges is None else _slice_axis(edges)
     areas = None
     if axis is not None and edges is not None:
@@ -133,8 +133,8 @@ def _measure(
         area_mm2=voxels * _extent(edges) if flat and edges is not None else None,
         area_pixels=voxels if flat else None,
         surface_mm2=None if flat or edges is None else _surface(mask, edges),
-        largest_diameter_mm=None if edges is None else _largest_diameter(ends, edges),
-        largest_diameter_pixels=_largest_diameter(ends, np.eye(2)) if flat else None,
+        largest_diameter_mm=None if edges is None else _largest_distance(corners @ edges.T),
+        largest_diameter_pixels=_largest_distance(corners) if flat else None,
         components=int(label_components(mask, structure=generate_binary_structure(mask.ndim, mask.ndim))[1]),
         mean_intensity=_finite_mean(mask, values),
         intensity_unit=intensity_unit,
@@ -183,46 +183,20 @@ def _mesh_area(slab: np.ndarray, edges: np.ndarray) -> float:
     return float(mesh_surface_area(vertices @ edges.T, faces))
 
 
-def _end_points(mask: np.ndarray) -> np.ndarray:
-    """The voxels that may be at an end of the largest diameter: whole numbers `[N, axes]`."""
+def _corners(mask: np.ndarray) -> np.ndarray:
+    """The corners of the convex hull of all face centers of the mask's voxels: indices `[N, axes]`, none if empty."""
     lines = mask.any(axis=-1)
-    place = np.argwhere(lines)
     rows = mask[lines]
     if not len(rows):
         return np.zeros((0, mask.ndim))
-    first, last = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
-    points = np.concatenate([np.c_[place, first], np.c_[place, last]]).astype(np.float64)
-    return np.unique(_corners_of_hull(points), axis=0)
+    ends = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
+    points = np.concatenate([np.c_[np.argwhere(lines), end] for end in ends])
+    halves = np.eye(mask.ndim) / 2
+    faces = np.concatenate([points + half for half in (*halves, *-halves)])  # these never lie in a plane
+    return faces[ConvexHull(faces).vertices]
 
 
-def _corners_of_hull(points: np.ndarray) -> np.ndarray:
-    """Some of `points`, with all corners of their convex hull among them. They may lie in a plane or on a line."""
-    if len(points) <= _FEW_POINTS:
-        return points
-    centered = points - points[0]
-    rank = np.linalg.matrix_rank(centered.T @ centered)
-    # points of a plane or line keep their order of neighbors when seen along an axis that does not lie in it
-    axes = next(
-        list(chosen)
-        for chosen in combinations(range(points.shape[1]), int(rank))
-        if np.linalg.matrix_rank(centered[:, chosen].T @ centered[:, chosen]) == rank
-    )
-    if rank == 1:
-        along = points[:, axes[0]]
-        return points[[along.argmin(), along.argmax()]]
-    return points[ConvexHull(points[:, axes]).vertices]
-
-
-def _largest_diameter(points: np.ndarray, edges: np.ndarray) -> float:
-    """Largest distance between two face centers of the voxels at `points`.
-
-    The face centers are the points plus or minus half an edge; that of two voxels d apart differ by d plus, at most,
-    a whole edge. The corners of the hull of such a sum are corners of the points' hull.
-    """
-    places = points @ edges.T
-    largest = 0.0
-    for start in range(0, len(places), _FEW_POINTS):
-        for edge in edges.T:
-            largest = max(largest, float(cdist(places[start : start + _FEW_POINTS] + edge, places).max()))
-            largest = max(largest, float(cdist(places[start : start + _FEW_POINTS] - edge, places).max()))
-    return largest
+def _largest_distance(points: np.ndarray) -> float:
+    """Between any two of the points `[N, axes]`; 0 if there are none."""
+    parts = (points[start : start + _POINTS_AT_ONCE] for start in range(0, len(points), _POINTS_AT_ONCE))
+    return max((float(cdist(part, points).max()) for part in parts), default=0.0)

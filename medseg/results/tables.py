@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from medseg.errors import InputError
 from medseg.files import atomic_write
 from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["METRIC_COLUMNS", "RECORDS", "RECORD_SCHEMA", "read_records", "write_measurement_tables"]
+__all__ = ["METRIC_COLUMNS", "RECORDS", "RECORD_SCHEMA", "read_records", "write_csv", "write_measurement_tables"]
 
 RECORDS = "records"
 """Folder of the records in an output folder."""
@@ -45,10 +45,10 @@ def write_measurement_tables(output_dir: str | Path) -> list[dict[str, Any]]:
     merged = {"schema": _MEASUREMENTS_SCHEMA, "provenance": newest["provenance"], "records": records}
     with atomic_write(folder / "measurements.json") as path:
         path.write_text(json.dumps(merged, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    _write_csv(folder / "measurements.csv", [row for record in records for row in _rows(record)])
+    _write_rows(folder / "measurements.csv", [row for record in records for row in _rows(record)])
     slices = [row for record in records for row in _slice_rows(record)]
     if slices:
-        _write_csv(folder / "slice_areas.csv", slices)
+        _write_rows(folder / "slice_areas.csv", slices)
     return records
 
 
@@ -95,13 +95,21 @@ def _slice_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {**segment, "slice_axis": found["slice_axis"], "slice": index, "area_mm2": area}
 
 
-def _write_csv(target: Path, rows: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], number: str = ".6g") -> None:
+    """Write a table that appears whole or not at all.
+
+    Args:
+        target: the file.
+        header: its first line.
+        rows: a cell per column; None becomes an empty one.
+        number: format of floating-point numbers.
+    """
     with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([[f"{cell:{number}}" if isinstance(cell, float) else cell for cell in row] for row in rows])
 
 
-def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+def _write_rows(target: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    write_csv(target, columns, [[row.get(column) for column in columns] for row in rows])

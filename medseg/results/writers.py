@@ -22,14 +22,19 @@ class PictureWriter(PILWriter):
     and 1 becomes an 8-bit gray PNG of 0 and 255, H rows by W columns. The suffix decides the format.
     """
 
-    def set_data_array(  # type: ignore[override]  # MONAI's `contiguous` is one of the kwargs
-        self, data_array: NdarrayOrTensor, channel_dim: int | None = 0, squeeze_end_dims: bool = False, **kwargs: Any
+    def set_data_array(
+        self,
+        data_array: NdarrayOrTensor,
+        channel_dim: int | None = 0,
+        squeeze_end_dims: bool = False,
+        contiguous: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Take `[C, H, W]`; one channel becomes a gray picture.
 
         `squeeze_end_dims` has no effect: MONAI's way would squeeze away an H or W of 1 too.
         """
-        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, **kwargs)
+        super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
         if channel_dim is not None and self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
 

@@ -4,6 +4,7 @@ from medseg.transforms.argmax_invert import ArgmaxInvertd
 from medseg.transforms.channel_mix import ChannelMixd
 from medseg.transforms.cluster_color import ClusterColord
 from medseg.transforms.cluster_to_mask import ClusterToMaskd
+from medseg.transforms.color_jitter import RandColorJitterd
 from medseg.transforms.flatten_vignette import FlattenVignetted
 from medseg.transforms.label_groups import LabelGroupsd
 from medseg.transforms.mask_strategies import MASK_STRATEGIES, lesion_mask, lung_mask
@@ -20,6 +21,7 @@ __all__ = [
     "ClusterToMaskd",
     "FlattenVignetted",
     "LabelGroupsd",
+    "RandColorJitterd",
     "RandDilateEroded",
     "RandImageEnhanced",
     "SaveDicomSegd",

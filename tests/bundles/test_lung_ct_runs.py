@@ -1,6 +1,7 @@
 """Every config of the lung CT bundle runs on small volumes, and label maps lie on the anatomy."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+import yaml
 from monai.transforms import Compose
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-from running import run_here, workflow_of
+from running import BUNDLES, run_here, workflow_of
 from scipy import ndimage
 
 from medseg.errors import InputError
@@ -76,6 +78,20 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
         for case in cases:
             dice, iou = float(case[f"Dice_{side}"]), float(case[f"IoU_{side}"])
             assert dice == pytest.approx(2 * iou / (1 + iou), abs=1e-5)
+
+
+def test_the_columns_follow_the_labels() -> None:
+    """The metrics leave out the background, so that their columns are the labels in ascending order."""
+    configs = BUNDLES / BUNDLE / "configs"
+    channels = json.loads((configs / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"][
+        "channel_def"
+    ]
+    sides = [channels[label].removesuffix(" lung") for label in sorted(channels, key=int)[1:]]
+    handlers = yaml.safe_load((configs / "evaluate.yaml").read_text())["validate::handlers"]
+    (table,) = [handler for handler in handlers if handler["_target_"].endswith("MetricsTable")]
+    kinds = {"val_mean_dice": "Dice", "val_mean_iou": "IoU", "hd95": "HD95", "surface_dice": "surface_Dice"}
+    assert table["metrics"] == {name: [f"{kind}_{side}" for side in sides] for name, kind in kinds.items()}
+    assert table["dice"] == "val_mean_dice"
 
 
 @pytest.mark.slow

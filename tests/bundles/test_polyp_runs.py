@@ -10,7 +10,9 @@ from monai.bundle import ConfigParser
 from PIL import Image
 from running import BUNDLES, command, config_files, run_command, run_here
 
+from medseg import __version__
 from medseg.errors import InputError
+from medseg.networks.checkpoints import read_facts
 from medseg.phantoms import write_phantoms
 
 BUNDLE = "ssformer_polyp_segmentation"
@@ -34,25 +36,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
+    facts = read_facts(trained / "model.pt")
+    assert facts["trained_with"].items() >= {**NETWORK, "decoder": "pld", "mean": [0.485, 0.456, 0.406]}.items()
+    assert facts["history"].items() >= {"data": "phantoms", "pretrained": None, "epochs": 1, "seed": 0}.items()
+    assert (facts["classes"], facts["medseg"]) == (["background", "polyp"], __version__)
+    assert 0 <= facts["score"] <= 1
     last = torch.load(trained / "checkpoint.pt", weights_only=True)
-    assert last.keys() == {"model", "optimizer", "lr_scheduler", "trainer", "best"}
+    assert last.keys() == {"model", "average", "optimizer", "lr_scheduler", "trainer", "best"}
     assert list(trained.glob("events.out.tfevents.*"))
     assert len(list((trained / "phantoms" / "images").iterdir())) == 15
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published"])
+@pytest.mark.parametrize("variant", ["ssformer_s", "ssformer_l", "published", "lite"])
 def test_variants_train(variant: str, tmp_path: Path) -> None:
-    encoder = {"ssformer_s": "mit_b2", "ssformer_l": "mit_b4", "published": "mit_b2"}[variant]
+    encoder = {"ssformer_l": "mit_b4", "lite": "efficientnet_lite1"}.get(variant, "mit_b2")
     files = config_files(BUNDLE, "train", f"variants/{variant}")
     assert ConfigParser.load_config_files(files)["encoder"] == encoder
-    smaller = {"epochs": 1, "batch_size": 2, "phantoms": 5, "val_fraction": 0.5, "image_size": 64}
+    smaller = {"epochs": 1, "batch_size": 2, "phantoms": 5, "val_fraction": 0.5, "image_size": 64, "pretrained": None}
     run_here(
         "training", BUNDLE, "train", f"variants/{variant}", output_dir=str(tmp_path), ckpt_dir=str(tmp_path), **smaller
     )
     keys = torch.load(tmp_path / "model.pt", weights_only=True).keys()
     blocks = max(int(key.split(".")[4]) for key in keys if key.startswith("encoder.stages.2.blocks."))
-    assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27}[encoder]
+    assert blocks + 1 == {"mit_b2": 6, "mit_b4": 27, "efficientnet_lite1": 8}[encoder]
 
 
 @pytest.mark.slow
@@ -62,11 +69,12 @@ def test_evaluation_of_two_sets(trained: Path, tmp_path: Path) -> None:
     run_here(
         "evaluating",
         BUNDLE,
-        *SMALL,
+        "train",
         "evaluate",
         output_dir=str(tmp_path / "out"),
         ckpt_dir=str(trained),
         phantom_dir=str(trained / "phantoms"),
+        phantoms=15,
         test_sets={"first": str(first), "second": [str(second), "train.txt"]},
         report=True,
     )
@@ -92,7 +100,7 @@ def test_inference_skips_broken_files_and_says_so(trained: Path, tmp_path: Path)
         Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(pictures / f"{name}.png")
     (pictures / "cut.png").write_bytes((pictures / "good.png").read_bytes()[:300])
     (pictures / "text.jpg").write_text("not a picture")
-    options = {"dataset_dir": pictures, "output_dir": tmp_path / "out", "ckpt_dir": trained, **NETWORK}
+    options = {"dataset_dir": pictures, "output_dir": tmp_path / "out", "ckpt_dir": trained}
     result = run_command("inferring", BUNDLE, "inference", save_probabilities=True, report=True, **options)
     assert result.returncode == 1
     told = result.stderr.strip().splitlines()[-3:]
@@ -158,6 +166,8 @@ def test_resume_continues_where_it_stopped(trained: Path, tmp_path: Path) -> Non
     assert (first["trainer"]["epoch_length"], last["trainer"]["iteration"]) == (steps, 3 * steps)
     assert last["lr_scheduler"]["last_epoch"] == 3
     assert last["optimizer"]["state"][0]["step"] == 3 * steps
+    if (tmp_path / "model.pt").is_file():  # it got better
+        assert read_facts(tmp_path / "model.pt")["history"]["epochs"] == 3
     with pytest.raises(Exception, match="evaluate") as error:
         run_here("training", BUNDLE, *SMALL, "resume", ckpt_dir=str(tmp_path / "none"), output_dir=str(tmp_path))
     assert "There is no checkpoint" in str(error.value.__cause__)
@@ -201,12 +211,52 @@ def test_bad_pairs_are_all_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
+def test_weights_that_say_nothing_need_the_options(trained: Path, tmp_path: Path) -> None:
+    """As those of other programs; the result is the same as with what the weights say."""
+    torch.save(dict(torch.load(trained / "model.pt", weights_only=True)), tmp_path / "model.pt")
+    Image.effect_noise((90, 70), 80).convert("RGB").save(tmp_path / "one.png")
+    masks = []
+    for name, folder, options in (("said", trained, {}), ("plain", tmp_path, NETWORK)):
+        out = tmp_path / name
+        places = {"dataset_dir": str(tmp_path / "one.png"), "ckpt_dir": str(folder), "output_dir": str(out)}
+        run_here("run", BUNDLE, "inference", **places, **options, save_probabilities=True)
+        masks.append((out / "one_probability.png").read_bytes())
+    assert masks[0] == masks[1]
     with pytest.raises(Exception, match="evaluate") as error:
-        run_here(
-            "run", BUNDLE, "inference", ckpt_dir=str(trained), output_dir=str(tmp_path / "o"), phantom_dir=str(tmp_path)
-        )
+        run_here("run", BUNDLE, "inference", **{**places, "output_dir": str(tmp_path / "o")})
     assert "do not fit this SSFormer, check its encoder" in str(error.value.__cause__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [("inference",), ("train", "evaluate")])
+@pytest.mark.parametrize("override", [{"image_size": 352}, {"encoder": "mit_b2"}, {"std": [1.0, 1.0, 1.0]}])
+def test_values_that_contradict_the_weights_are_refused(
+    kind: tuple[str, ...], override: dict, trained: Path, tmp_path: Path
+) -> None:
+    folders = {"ckpt_dir": str(trained), "output_dir": str(tmp_path), "phantom_dir": str(trained / "phantoms")}
+    with pytest.raises(Exception, match="evaluate") as error:
+        run_here("run", BUNDLE, *kind, **folders, **override, phantoms=15)
+    ((name, value),) = override.items()
+    assert f"was trained with {name}" in str(error.value.__cause__)
+    assert f"not {value}: leave {name} out" in str(error.value.__cause__)
+    assert files_under(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_training_does_not_replace_weights_of_another_run(trained: Path, tmp_path: Path) -> None:
+    before = (trained / "model.pt").read_bytes()
+    with pytest.raises(Exception, match="evaluate") as error:
+        run_here("training", BUNDLE, *SMALL, output_dir=str(tmp_path), ckpt_dir=str(trained))
+    assert "holds model.pt and checkpoint.pt of another run" in str(error.value.__cause__)
+    assert (trained / "model.pt").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_training_keeps_its_weights_with_its_results(tmp_path: Path) -> None:
+    shipped = (BUNDLES / BUNDLE / "models" / "model.pt").read_bytes()
+    run_here("training", BUNDLE, *SMALL, output_dir=str(tmp_path))
+    assert read_facts(tmp_path / "models" / "model.pt")["trained_with"]["image_size"] == 64
+    assert (BUNDLES / BUNDLE / "models" / "model.pt").read_bytes() == shipped
 
 
 def test_commands_of_the_documentation_exist() -> None:

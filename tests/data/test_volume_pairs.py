@@ -20,7 +20,7 @@ def test_left_and_right_lie_where_the_affine_says() -> None:
     turned = set()
     for index in range(6):
         phantom = lung_volume_phantom(index, None, 3)
-        assert (phantom.units.shape, phantom.units.dtype) == ((64, 56, 24), np.int16)
+        assert (phantom.units.shape, phantom.units.dtype) == ((64, 56, 24), np.dtype(np.int16))
         turned.add(tuple(np.sign(np.diag(phantom.affine)[:2])))
         center = phantom.affine @ [31.5, 27.5, 11.5, 1]
         places = {

@@ -68,8 +68,8 @@ def in_place(text: str, patterns: dict[str, str]) -> str:
     return text
 
 
-def smaller(arguments: list[str]) -> list[str]:
-    """The same `python -m ...` at the size of a smoke test."""
+def smaller(arguments: list[str], where: Path) -> list[str]:
+    """The same `python -m ...` at the size of a smoke test; `where` is the folder that it runs in."""
     out = list(arguments)
     if "--config_file" in out:
         place = out.index("--config_file") + 1
@@ -77,6 +77,8 @@ def smaller(arguments: list[str]) -> list[str]:
         out[place] = str([file for file in files if "smoke" not in file] + ["configs/variants/smoke.yaml"])
         if "configs/resume.yaml" in files:  # one more epoch than there is
             out += ["--epochs", "2"]
+        elif "training" in out and "\noverwrite:" in (where / "configs" / "train.yaml").read_text():
+            out += ["--overwrite", "True"]  # a page trains more than once
     elif out[1] == "medseg" and out[2] in ("run", "export"):
         given = {word.partition("=")[0] for word in out}
         network = {"encoder": SMOKE["encoder"]} if given & {"encoder", "decoder"} else SMOKE

@@ -66,7 +66,7 @@ def test_blocks_run(page: Path, project: Path, stand_ins: Path) -> None:
                 calls.append((str(block), [in_place(argument, patterns) for argument in arguments], folder))
     for place, arguments, where in calls:
         assert not any("/path/to" in argument for argument in arguments), f"{place}: no stand-in for {arguments}"
-        status = run_python(smaller(arguments), where, project / "log.txt")
+        status = run_python(smaller(arguments, where), where, project / "log.txt")
         assert status == 0, f"{place}: {arguments}\n{(project / 'log.txt').read_text()[-3000:]}"
     assert [pattern for pattern in WRITTEN.get(named(page), []) if not any(project.glob(pattern))] == []
     if home != project:

@@ -13,9 +13,11 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.handlers import CheckpointLoader
+from monai.networks.utils import copy_model_state
 from monai.optimizers import WarmupCosineSchedule
 
 from medseg.handlers import AtomicCheckpointSaver
+from medseg.networks.checkpoints import read_facts
 
 REPO = Path(__file__).parents[2]
 
@@ -195,6 +197,7 @@ ENDLESS_SAVING = """
 import sys, torch
 from ignite.engine import Engine
 from medseg.handlers import AtomicCheckpointSaver
+from medseg.networks.checkpoints import read_facts
 
 net = torch.nn.Linear(2048, 2048)
 engine = Engine(lambda _engine, _batch: None)
@@ -241,3 +244,36 @@ def test_bad_arguments(tmp_path: Path) -> None:
         saver.state_dict()
     with pytest.raises(ValueError, match="save_key_metric=True"):
         saver.load_state_dict({"_saved": []})
+
+
+def test_weights_say_what_they_are_and_load_everywhere(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    facts = {"network": {"encoder": "mit_b0", "options": None}, "mean": [0.5, 0.4], "size": np.int64(64)}
+    evaluator = Engine(lambda _engine, _batch: None)
+    saver = AtomicCheckpointSaver(
+        str(tmp_path), {"model": net}, save_final=True, final_filename="model.pt", facts=facts
+    )
+    saver.attach(evaluator)
+    evaluator.run([0])
+    path = tmp_path / "model.pt"
+
+    assert read_facts(path) == {**facts, "size": 64}
+    loaded = torch.load(path, weights_only=True)
+    torch.save(loaded, tmp_path / "again.pt")
+    assert read_facts(tmp_path / "again.pt") == read_facts(path)
+    torch.save(net.state_dict(), tmp_path / "plain.pt")
+    assert read_facts(tmp_path / "plain.pt") == {}
+
+    def empty() -> torch.nn.Module:
+        other = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        torch.nn.init.zeros_(other[0].weight)
+        return other
+
+    strict, by_monai, by_handler = empty(), empty(), empty()
+    strict.load_state_dict(loaded)
+    copy_model_state(by_monai, loaded)  # `python -m monai.bundle load` and ckpt_export
+    engine = Engine(lambda _engine, _batch: None)
+    CheckpointLoader(str(path), {"model": by_handler}).attach(engine)  # a bundle's configs and MONAI Label
+    engine.run([0])
+    for network in (strict, by_monai, by_handler):
+        assert torch.equal(network[0].weight, net[0].weight)

@@ -188,9 +188,11 @@ def run_with_details(table: MetricsTable, details: dict[str, torch.Tensor], imag
 
 
 def test_missing_values_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    values = torch.tensor([[0.5, 1.0], [float("nan"), 0.0]])
+    values = torch.tensor([[0.5, 1.0], [float("nan"), 0.25]])
     run_with_details(MetricsTable(tmp_path, {"dice": ["a", "b"]}), {"dice": values})
-    assert read(tmp_path / "table.csv")["images"] == {"images": 2, "a": 0.5, "b": 0.5}
+    assert read(tmp_path / "table.csv")["images"] == {"images": 2, "a": 0.5, "b": 0.625}
+    rows = [line.rsplit(",", 2)[1:] for line in (tmp_path / "images.csv").read_text().splitlines()]
+    assert rows == [["a", "b"], ["0.500000", "1.000000"], ["nan", "0.250000"]]
     assert "images: 1 of 2 images have no value of 'dice'." in caplog.messages
 
 

@@ -34,8 +34,8 @@ def test_noise_has_unit_variance_and_the_right_scale(cell: float) -> None:
 
 def test_size_type_and_values(phantoms: list[tuple[np.ndarray, np.ndarray]]) -> None:
     for picture, mask in phantoms:
-        assert (picture.shape, picture.dtype) == ((160, 192, 3), np.uint8)
-        assert (mask.shape, mask.dtype) == ((160, 192), np.uint8)
+        assert (picture.shape, picture.dtype) == ((160, 192, 3), np.dtype(np.uint8))
+        assert (mask.shape, mask.dtype) == ((160, 192), np.dtype(np.uint8))
         assert set(np.unique(mask)) <= {0, 255}
     with pytest.raises(ValueError, match="at least 64"):
         polyp_phantom(0, (63, 200), 0)

@@ -127,3 +127,12 @@ def test_volume_keeps_its_axes_and_affine(tmp_path: Path, shape: tuple[int, ...]
     written = nibabel.load(tmp_path / "out" / "scan.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), labels)
     np.testing.assert_allclose(written.affine, affine)
+
+
+def test_colors_keep_their_order(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (3, 5, 7), np.uint8)
+    writer = PictureWriter(output_dtype=np.uint8, scale=None)
+    writer.set_data_array(picture)
+    writer.write(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), picture.transpose(1, 2, 0))

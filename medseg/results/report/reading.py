@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -211,13 +212,8 @@ def _read_problems(results: Results) -> None:
 
 def _date(results: Results) -> datetime | None:
     """The end of the last case, or the time of the evaluation's table."""
-    finished = [str(record["provenance"].get("finished") or "") for record in results.records]
-    for text in sorted(filter(None, finished), reverse=True):
-        try:
-            date = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            continue
-        # a time without a zone is UTC by the records' schema
-        return date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date.astimezone(timezone.utc)
+    finished = max((str(record["provenance"].get("finished")) for record in results.records), default="")
+    with suppress(ValueError):
+        return datetime.fromisoformat(finished).astimezone(timezone.utc)
     images = results.folder / "images.csv"
     return datetime.fromtimestamp(images.stat().st_mtime, timezone.utc) if images.is_file() else None

@@ -1,0 +1,35 @@
+"""Clip gradients between the backward pass and the step."""
+
+from ignite.engine import Engine
+from monai.engines.utils import IterationEvents
+from torch import nn
+
+__all__ = ["GradientClipper"]
+
+
+class GradientClipper:
+    """Scale the gradients down, all by one factor, where their common norm is above a limit.
+
+    For MONAI's trainers, between the backward pass and the step of the optimizer.
+
+    Args:
+        network: the network that is trained.
+        max_norm: greatest Euclidean norm of all gradients together, over 0.
+
+    Raises:
+        ValueError: when `max_norm` is not positive.
+    """
+
+    def __init__(self, network: nn.Module, max_norm: float) -> None:
+        if max_norm <= 0:
+            raise ValueError(f"max_norm must be positive, got {max_norm}.")
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Register at the trainer's event after each backward pass."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Clip the gradients that the network holds."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
