@@ -205,7 +205,8 @@ def _set_in_configs(configs: Path, name: str, value: Any) -> None:
 
 
 def _parser(file: Path) -> ConfigParser:
-    return ConfigParser(ConfigParser.load_config_file(file))
+    # not `load_config_file`, which leaves ids such as `network_def::decoder_options` where nothing finds them
+    return ConfigParser(ConfigParser.load_config_files(str(file)))
 
 
 def _load_network(staged: Path, weights: Path) -> nn.Module:

@@ -51,13 +51,13 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
     copy_bundle(bundle_dir, placed, known)
     for section, ids in ConfigParser.load_config_file(differences).items():
         file = placed / "configs" / _FILES[section]
-        config = ConfigParser(ConfigParser.load_config_file(file))
+        config = ConfigParser(ConfigParser.load_config_files(str(file)))
         for name, value in ids.items():
             config[name] = value
         ConfigParser.export_config_file(config.get(), file, fmt=file.suffix[1:])
     if not weights.is_file():
         shutil.copy2(own, weights)
-    config = ConfigParser(ConfigParser.load_config_file(placed / "configs" / "inference.yaml"))
+    config = ConfigParser(ConfigParser.load_config_files(str(placed / "configs" / "inference.yaml")))
     config["bundle_root"] = str(placed)
     check_weights(config.get_parsed_content("network_def"), weights)
     return placed

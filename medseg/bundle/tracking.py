@@ -21,7 +21,10 @@ _LONGEST_VALUE = 500  # characters of a parameter that every tracking server tak
 
 
 def track_run(
-    handlers: Iterable[Any], artifacts: Sequence[str | os.PathLike[str]] = (), joined: Iterable[Any] = ()
+    handlers: Iterable[Any],
+    artifacts: Sequence[str | os.PathLike[str]] = (),
+    joined: Iterable[Any] = (),
+    parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Complete the tracking that `--tracking mlflow` of `monai.bundle run` adds to an engine; else do nothing.
 
@@ -42,6 +45,7 @@ def track_run(
             sets to the path of the resolved config, may also be the text "FOLDER + '/FILE'" that MONAI makes of it
             where `output_dir` is a plain path.
         joined: handlers of another engine that logs into the same run, such as the trainer's validator.
+        parameters: further parameters to log, such as those that are read from the checkpoint.
     """
     tracker = next((handler for handler in handlers if isinstance(handler, MLFlowHandler)), None)
     if tracker is None:
@@ -50,7 +54,7 @@ def track_run(
     config = next((path for path in files if path.suffix == ".json" and path.is_file()), None)
     name = tracker.run_name or time.strftime(f"run_%Y%m%d_%H%M%S_{os.getpid()}")
     tracker.artifacts = tuple(map(str, files))
-    tracker.experiment_param = _parameters(config)
+    tracker.experiment_param = _parameters(config, parameters or {})
     tracker.close_on_complete = True
     tracker.output_transform = lambda output: (output if isinstance(output, Mapping) else output[0])["loss"]
     for handler in (tracker, *joined):
@@ -64,14 +68,14 @@ def _path(artifact: str | os.PathLike[str]) -> Path:
     return Path(folder, name.removesuffix("'")) if joint else Path(artifact)
 
 
-def _parameters(config: Path | None) -> dict[str, str]:
+def _parameters(config: Path | None, more: Mapping[str, Any]) -> dict[str, str]:
     """Versions, and the top-level values of a config that hold neither components nor expressions."""
     found = {"medseg_version": __version__, "monai_version": monai.__version__, "torch_version": torch.__version__}
     values = ConfigParser.load_config_file(config) if config else {}
     metadata = values.get("_meta_", {})
     found |= {f"bundle_{key}": metadata[key] for key in ("name", "version") if key in metadata}
     found |= {key: value for key, value in values.items() if not key.startswith("_") and _is_plain(value)}
-    return {key: str(value)[:_LONGEST_VALUE] for key, value in found.items()}
+    return {key: str(value)[:_LONGEST_VALUE] for key, value in {**found, **more}.items()}
 
 
 def _is_plain(value: Any) -> bool:

@@ -109,8 +109,15 @@ def _describe_network(network: nn.Module, places: Mapping[str, str], above: tupl
 
 
 def _relative(text: str, places: Mapping[str, str]) -> str:
-    # the longest folder first: one may lie in another
-    for folder in sorted(places, key=len, reverse=True):
-        if text == folder or text.startswith(folder.rstrip(os.sep) + os.sep):
-            return places[folder] + text[len(folder) :]
+    """`text` relative to one of the folders if it is a path in it, however the path is written."""
+    # a text without a separator is a path only if it names a folder as it was given; "." may be anything
+    if os.sep not in text and (text not in places or text == os.curdir):
+        return text
+    path = os.path.abspath(text)
+    for folder in sorted(
+        places, key=lambda folder: len(os.path.abspath(folder)), reverse=True
+    ):  # one may lie in another
+        absolute = os.path.abspath(folder)
+        if path == absolute or path.startswith(absolute.rstrip(os.sep) + os.sep):
+            return places[folder] + path[len(absolute) :]
     return text

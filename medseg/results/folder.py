@@ -89,13 +89,6 @@ class ResultsFolder:
         """The cases without a result, in their order; all of them if results are to be overwritten."""
         return [case for case in cases if self.overwrite or not self._masks(case)]
 
-    def done(self, cases: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-        """`{"image": path, "pred": path of the mask}` of the cases that are done, in their order."""
-        if self.overwrite:
-            return []
-        masks = [(case["image"], self._masks(case)) for case in cases]
-        return [{"image": image, "pred": str(found[0])} for image, found in masks if found]
-
     def _masks(self, case: Mapping[str, str]) -> list[Path]:
         """The result files of a case that is done, at least one; else none."""
         outputs = self._record(case).get("outputs") or {}

@@ -156,6 +156,13 @@ def test_positions_and_pooled_regions_keep_free_sizes_in_onnx(tmp_path: Path) ->
     assert main([*arguments, *values]) == 0
 
 
+def test_a_value_below_a_component_reaches_the_network(tmp_path: Path) -> None:
+    network = {"encoder": "mit_b0", "decoder": "mla", "decoder_channels": 8}
+    torch.save(SSFormer(**network, decoder_options={"fuse": True}).state_dict(), tmp_path / "model.pt")
+    values = {**network, "network_def::decoder_options": {"fuse": True}}
+    assert export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False)
+
+
 ERRORS = {
     "no weights": ([], "There is no weight file"),
     "weights of another network": (["--weights", "other.pt"], "do not fit this SSFormer"),

@@ -59,6 +59,13 @@ def test_every_difference_has_a_place(name: str) -> None:
                 found = found[key]
 
 
+def test_a_value_below_a_component_reaches_the_network(bundle: Path, tmp_path: Path) -> None:
+    network = {**SMALL, "decoder": "mla"}
+    weights = SSFormer(out_channels=3, **network, decoder_options={"fuse": True}).state_dict()
+    torch.save(weights, bundle / "models" / "model.pt")
+    copy_for_label(bundle, tmp_path, {**network, "network_def::decoder_options": {"fuse": True}})
+
+
 def test_weights_that_label_trained_are_kept(bundle: Path, tmp_path: Path) -> None:
     weights = copy_for_label(bundle, tmp_path, SMALL) / "models" / "model.pt"
     torch.save(SSFormer(out_channels=3, **SMALL).state_dict(), weights)

@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     state_dict = OrderedDict(nn.Linear(2, 1).state_dict())
-    state_dict.medseg = {"trained_with": {**SAID, "of_another_bundle": 1}}  # type: ignore[attr-defined]
+    state_dict.medseg = {"trained_with": {**SAID, "of_another_bundle": 1}}
     torch.save(state_dict, tmp_path / "model.pt")
     return tmp_path / "model.pt"
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "bundles").glob("*/docs/README.md")),
+    *sorted((ROOT / "bundles").glob("*/docs/*.md")),
 ]
 CODE = ("bash", "python")
 

