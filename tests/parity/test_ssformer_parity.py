@@ -8,6 +8,7 @@ from differences import differences
 from medseg.networks import PUBLISHED_VARIANTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", PUBLISHED_VARIANTS)
 def test_equals_the_published_network(variant: str, parity_dir: Path) -> None:
     found = differences(variant, parity_dir)
