@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-__all__ = ["InputError", "causes", "missing_packages", "user_error"]
-
 
 class InputError(ValueError):
     """A file, folder or setting that the user gave is unusable; the message names it and says what to do."""

@@ -12,8 +12,6 @@ from monai.utils import ImageMetaKey
 
 from medseg.errors import InputError
 
-__all__ = ["atomic_write", "case_name", "case_source", "file_sha256"]
-
 
 @contextmanager
 def atomic_write(path: Path, keep_suffix: bool = False) -> Iterator[Path]:

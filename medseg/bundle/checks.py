@@ -13,8 +13,6 @@ from medseg.errors import InputError
 from medseg.networks.checkpoints.load import check_fit
 from medseg.networks.checkpoints.read import read_state_dict
 
-__all__ = ["check_bundle_root", "check_file", "check_input", "check_new_run", "check_output_dir", "check_weights"]
-
 
 def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
     """Raise an `InputError` unless `bundle_root` is the folder of a bundle."""

@@ -13,16 +13,6 @@ from monai.handlers import CheckpointLoader
 
 from medseg.errors import InputError
 
-__all__ = [
-    "attach_after_restart",
-    "default_device",
-    "init_distributed",
-    "is_cuda",
-    "is_not_rank0",
-    "is_restarted",
-    "require_torchrun",
-]
-
 
 def default_device() -> torch.device:
     """The GPU of this process where there is one (`LOCAL_RANK` under torchrun), else the CPU."""

@@ -28,8 +28,6 @@ from medseg.networks.checkpoints.load import check_fit
 from medseg.networks.checkpoints.read import read_facts, read_state_dict
 from medseg.phantoms.polyp import polyp_phantom
 
-__all__ = ["LIMIT", "SIZES", "Difference", "copy_bundle", "export_bundle", "set_values", "trained_values"]
-
 SIZES = ((2, 352, 352), (1, 480, 640))
 """Batch size, height and width of the inputs that every exported network is compared on."""
 LIMIT = 1e-4

@@ -12,8 +12,6 @@ from medseg.bundle.user_errors import install_user_error_hook
 from medseg.networks.checkpoints.hub import IMAGENET
 from medseg.phantoms import write_phantoms
 
-__all__ = ["initialize", "resolve_dataset_dir", "starting_weights", "trained_dir"]
-
 
 def initialize(bundle_root: str | os.PathLike[str], seed: int | None) -> None:
     """What every config does before anything else; calling it twice is harmless.

@@ -9,8 +9,6 @@ from typing import Any
 from medseg.errors import InputError
 from medseg.networks.checkpoints.read import read_facts
 
-__all__ = ["ModelFacts"]
-
 logger = logging.getLogger("medseg")
 
 
@@ -30,10 +28,7 @@ class ModelFacts:
     """
 
     def __init__(
-        self,
-        checkpoint: str | os.PathLike[str],
-        defaults: Mapping[str, Any],
-        absent: Mapping[str, Any] | None = None,
+        self, checkpoint: str | os.PathLike[str], defaults: Mapping[str, Any], absent: Mapping[str, Any] | None = None
     ) -> None:
         found = Path(checkpoint).is_file()
         self.checkpoint = checkpoint

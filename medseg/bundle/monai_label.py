@@ -13,8 +13,6 @@ from medseg.bundle.checks import check_bundle_root, check_weights
 from medseg.bundle.export import copy_bundle, trained_values
 from medseg.errors import InputError
 
-__all__ = ["copy_for_label", "serve"]
-
 _FILES = {"inference": "inference.yaml", "train": "train.yaml", "metadata": "metadata.json"}  # section -> file
 
 

@@ -11,8 +11,6 @@ from monai.bundle import ConfigParser
 
 from medseg.errors import InputError, missing_packages
 
-__all__ = ["check_command_line", "check_override"]
-
 # arguments of `python -m monai.bundle run` itself, which no config holds
 _BUNDLE_ARGUMENTS = {
     *("run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file"),

@@ -15,8 +15,6 @@ from monai.handlers import MLFlowHandler
 
 from medseg import __version__
 
-__all__ = ["track_run"]
-
 _LONGEST_VALUE = 500  # characters of a parameter that every tracking server takes
 
 

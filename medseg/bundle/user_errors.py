@@ -5,8 +5,6 @@ from types import TracebackType
 
 from medseg.errors import user_error
 
-__all__ = ["install_user_error_hook"]
-
 
 def install_user_error_hook() -> None:
     """Print an `InputError` (or a missing or existing file) that ends the program as one sentence, exit status 1.

@@ -12,8 +12,6 @@ from medseg.cli.options import add_command
 if TYPE_CHECKING:
     from medseg.networks.checkpoints.recognize import Recognition
 
-__all__ = ["add_convert"]
-
 _NETWORK = ("encoder", "decoder", "decoder_channels", "decoder_options")
 
 

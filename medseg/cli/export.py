@@ -8,8 +8,6 @@ from typing import Any
 from medseg.cli.options import add_command, add_set_option, parse_values
 from medseg.errors import InputError
 
-__all__ = ["add_export"]
-
 
 def add_export(commands: Any) -> None:
     """Add the command to the subparsers of the program."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from medseg.networks.checkpoints.convert import Conversion
     from medseg.networks.checkpoints.recognize import Recognition
 
-__all__ = ["add_inspect", "add_source_options", "print_conversion"]
-
 
 def add_inspect(commands: Any) -> None:
     """Add the command to the subparsers of the program."""

@@ -14,8 +14,6 @@ from medseg.cli.run import add_run
 from medseg.cli.serve import add_serve
 from medseg.errors import user_error
 
-__all__ = ["main"]
-
 _COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, add_convert, add_inspect, add_export, add_report, add_serve)
 _EPILOG = """examples:
   python -m medseg run ssformer_polyp_segmentation images masks

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["add_command", "add_set_option", "parse_values"]
-
 
 def add_command(commands: Any, name: str, purpose: str, *examples: str) -> argparse.ArgumentParser:
     """Add the parser of a command.

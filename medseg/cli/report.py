@@ -7,8 +7,6 @@ from typing import Any
 
 from medseg.cli.options import add_command
 
-__all__ = ["add_report"]
-
 
 def add_report(commands: Any) -> None:
     """Add the command to the subparsers of the program."""

@@ -13,8 +13,6 @@ from medseg.cli.options import add_command, add_set_option, parse_values
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser, ConfigWorkflow
 
-__all__ = ["add_run", "choose_configs", "find_bundle"]
-
 
 def add_run(commands: Any) -> None:
     """Add the command to the subparsers of the program."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from medseg.cli.options import add_command, add_set_option, parse_values
 
-__all__ = ["add_serve"]
-
 
 def add_serve(commands: Any) -> None:
     """Add the command to the subparsers of the program."""

@@ -5,8 +5,6 @@ from typing import Any
 
 from monai.data import decollate_batch
 
-__all__ = ["batch_items", "batch_meta"]
-
 
 def batch_items(batch: Any) -> list[Any]:
     """The items of `engine.state.batch` or `engine.state.output`, collated or already decollated.

@@ -13,8 +13,6 @@ from medseg.data.listing import shown
 from medseg.data.pictures import decode_picture, mask_luminance
 from medseg.errors import InputError
 
-__all__ = ["check_pairs"]
-
 _MISSING = "missing file, put it there or leave the pair out of the list"
 _UNREADABLE = "unreadable file, replace it or save it again as an 8-bit PNG"
 _SIZE = "image and mask differ in size (height x width), export the mask again in its image's size"

@@ -9,8 +9,6 @@ from medseg.data.dicom.series import place_of
 from medseg.errors import InputError, causes
 from medseg.files import case_name
 
-__all__ = ["CaseFailure", "describe_failure", "disk_full_error"]
-
 _MAX_LENGTH = 200
 # Python's own, CUDA's, and what PyTorch's CPU allocator says in a RuntimeError
 _OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)

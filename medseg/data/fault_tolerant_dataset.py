@@ -8,8 +8,6 @@ from monai.transforms import Compose, LoadImaged
 
 from medseg.data.failures import describe_failure
 
-__all__ = ["SOURCE_KEY", "FaultTolerantDataset"]
-
 SOURCE_KEY = "source"
 """Key of an item's image as it was read, before any other transform."""
 

@@ -4,18 +4,6 @@ from pathlib import Path, PurePath
 
 from monai.config import PathLike
 
-__all__ = [
-    "DICOM_SUFFIXES",
-    "PICTURES",
-    "PICTURE_FORMATS",
-    "PICTURE_SUFFIXES",
-    "VOLUMES",
-    "VOLUME_SUFFIXES",
-    "detect_input_type",
-    "has_suffix",
-    "stem_of",
-]
-
 #: Picture formats by Pillow's name, with their suffixes.
 PICTURE_FORMATS: dict[str, tuple[str, ...]] = {
     "PNG": (".png",),

@@ -12,8 +12,6 @@ from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, has_suffi
 from medseg.data.splits import find_split, read_split, split_path
 from medseg.errors import InputError
 
-__all__ = ["find_images", "find_pairs", "find_test_pairs", "find_volume_pairs", "find_volumes", "shown"]
-
 _NAMES_SHOWN = 10
 
 

@@ -12,8 +12,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
 from medseg.errors import InputError
 
-__all__ = ["MaskReader", "PictureReader", "decode_mask", "decode_picture", "mask_luminance"]
-
 _WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # what Pillow raises on damaged files; it has no common base class for them
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)

@@ -11,8 +11,6 @@ from medseg.data.pictures import PictureReader
 from medseg.data.volume_reader import VolumeReader
 from medseg.files import case_source
 
-__all__ = ["source_of"]
-
 
 def source_of(item: Mapping[str, Any], key: str = "image") -> MetaTensor:
     """The source of a batch item: what the dataset kept (`FaultTolerantDataset`), else read from its file.

@@ -11,8 +11,6 @@ from monai.config import PathLike
 from medseg.data.input_types import stem_of
 from medseg.errors import InputError
 
-__all__ = ["Splits", "find_split", "read_split", "split_pairs", "split_path"]
-
 
 class Splits(NamedTuple):
     """Pairs to train on and pairs to validate on."""

@@ -8,8 +8,6 @@ from monai.utils import MetaKeys
 from medseg.data.volume_reader import VolumeReader
 from medseg.errors import InputError
 
-__all__ = ["check_volume_pairs"]
-
 # mm; files round affines to float32
 _AFFINE_TOLERANCE = 1e-2
 

@@ -13,8 +13,6 @@ from medseg.data.dicom.reading import load_series
 from medseg.data.dicom.series import is_series_path
 from medseg.errors import InputError
 
-__all__ = ["VolumeReader"]
-
 
 class VolumeReader(NibabelReader):
     """Reader for MONAI's `LoadImaged(keys, reader=...)`: NIfTI as MONAI reads it, DICOM series in the same form.

@@ -15,8 +15,6 @@ from medseg.data.failures import CaseFailure, describe_failure, disk_full_error
 from medseg.data.fault_tolerant_dataset import SOURCE_KEY
 from medseg.files import case_source
 
-__all__ = ["FaultTolerantEvaluator"]
-
 
 class FaultTolerantEvaluator(SupervisedEvaluator):
     """MONAI's `SupervisedEvaluator` for inference on many cases of which some may fail.

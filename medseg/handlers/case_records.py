@@ -143,10 +143,7 @@ class CaseRecords:
             "spacing_mm": None if affine is None else np.linalg.norm(affine[:3, : len(shape)], axis=0).tolist(),
             "seconds": seconds,
             "measurements": self._measure(item, given, source, affine) if self.measurements else [],
-            "provenance": {
-                **self._provenance,
-                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            },
+            "provenance": {**self._provenance, "finished": datetime.now(timezone.utc).isoformat(timespec="seconds")},
         }
 
     def _outputs(self, name: str) -> dict[str, str]:

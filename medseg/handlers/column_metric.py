@@ -3,8 +3,6 @@
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
-__all__ = ["ColumnMetricHandler"]
-
 
 class ColumnMetricHandler(IgniteMetricHandler):
     """Base of the handlers of a `medseg.metrics.ColumnMetric`.

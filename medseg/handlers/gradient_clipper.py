@@ -4,8 +4,6 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from torch import nn
 
-__all__ = ["GradientClipper"]
-
 
 class GradientClipper:
     """Scale the gradients down, all by one factor, where their common norm is above a limit.

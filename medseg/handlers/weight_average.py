@@ -6,8 +6,6 @@ from ignite.engine import Engine
 from ignite.handlers import EMAHandler
 from torch import nn
 
-__all__ = ["WeightAverage", "copy_for_average"]
-
 
 def copy_for_average(network: nn.Module) -> nn.Module:
     """A copy of `network` on its device, in evaluation mode, that no optimizer trains.

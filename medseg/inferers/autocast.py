@@ -7,8 +7,6 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
-__all__ = ["AutocastInferer"]
-
 
 class AutocastInferer(Inferer):
     """One forward pass in bfloat16 where that is accurate enough, on any device; the result is float32.

@@ -8,8 +8,6 @@ from monai.data.meta_tensor import MetaTensor
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor
 
-__all__ = ["ContextSliceInferer", "neighbor_slices"]
-
 
 class ContextSliceInferer(SlidingWindowInferer):
     """Run a 2-D network over the slices of a volume, each with its neighbors as channels (2.5-D).

@@ -7,8 +7,6 @@ from monai.data.meta_tensor import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
-__all__ = ["FeatureInferer"]
-
 
 class FeatureInferer(Inferer):
     """Call `network.forward_features`, so that a trainer hands a self-supervised loss what it needs."""

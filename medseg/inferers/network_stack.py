@@ -10,8 +10,6 @@ from torch.func import functional_call, stack_module_state
 
 from medseg.losses.msformer import MSFormerLoss
 
-__all__ = ["NetworkStack"]
-
 
 class NetworkStack:
     """Networks of one architecture, one per image, and the SGD that fits them.

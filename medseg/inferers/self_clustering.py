@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from medseg.inferers.network_stack import NetworkStack
 from medseg.losses.msformer import MSFormerLoss
 
-__all__ = ["ClusteringReport", "SelfClusteringInferer"]
-
 logger = logging.getLogger("medseg")
 
 _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads

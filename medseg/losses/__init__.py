@@ -4,8 +4,4 @@ from medseg.losses.msformer import MSFormerLoss
 from medseg.losses.pixelwise_dice_bce import PixelwiseDiceBCELoss
 from medseg.losses.structure import StructureLoss
 
-__all__ = [
-    "MSFormerLoss",
-    "PixelwiseDiceBCELoss",
-    "StructureLoss",
-]
+__all__ = ["MSFormerLoss", "PixelwiseDiceBCELoss", "StructureLoss"]

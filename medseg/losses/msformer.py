@@ -10,14 +10,6 @@ from torch.nn.modules.loss import _Loss
 
 from medseg.networks.msformer import MSFormerFeatures
 
-__all__ = [
-    "NOTEBOOK_PREVIEW_WEIGHTS",
-    "NOTEBOOK_SCORED_WEIGHTS",
-    "LossWeights",
-    "MSFormerLoss",
-    "MSFormerLossParts",
-]
-
 
 class LossWeights(NamedTuple):
     """Weights of the inter-scale and of the intra-scale loss; the cross-entropy has weight 1."""

@@ -5,8 +5,6 @@ from typing import ClassVar, NamedTuple
 
 from monai.metrics import CumulativeIterationMetric
 
-__all__ = ["ColumnMetric", "MetricColumn"]
-
 
 class MetricColumn(NamedTuple):
     """What a column of an evaluation's table holds.

@@ -7,8 +7,6 @@ from monai.metrics import HausdorffDistanceMetric
 
 from medseg.metrics.spacing import with_spacing
 
-__all__ = ["HausdorffMillimeters"]
-
 
 class HausdorffMillimeters(HausdorffDistanceMetric):
     """`monai.metrics.HausdorffDistanceMetric` with the spacing that each label's affine gives.

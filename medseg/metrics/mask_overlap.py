@@ -8,8 +8,6 @@ from torch import Tensor
 from medseg.metrics.column_metric import ColumnMetric, MetricColumn
 from medseg.metrics.overlap import mask_pair, overlap_values
 
-__all__ = ["MaskOverlapMetric"]
-
 
 class MaskOverlapMetric(ColumnMetric):
     """Dice, HM and XOR of the final masks: as they are delivered, at the original size.

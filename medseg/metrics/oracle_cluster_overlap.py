@@ -10,8 +10,6 @@ from torch import Tensor
 from medseg.metrics.column_metric import ColumnMetric, MetricColumn
 from medseg.metrics.overlap import mask_pair, overlap_values
 
-__all__ = ["OracleClusterOverlapMetric", "oracle_mask"]
-
 
 def oracle_mask(labels: Tensor, truth: Tensor, margin: int = 6, skip_label_zero: bool = False) -> Tensor:
     """The mask that MS-Former's notebook scores: chosen and cropped with the help of the truth.

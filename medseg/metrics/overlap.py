@@ -4,8 +4,6 @@ import torch
 from monai.metrics import compute_dice, compute_iou
 from torch import Tensor
 
-__all__ = ["mask_pair", "overlap_values"]
-
 
 def overlap_values(pred: Tensor, truth: Tensor) -> Tensor:
     """Dice, HM and XOR of each pair of binary masks.

@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["with_spacing"]
-
 
 def with_spacing(label: torch.Tensor, given: dict[str, Any]) -> dict[str, Any]:
     """Arguments of one of MONAI's surface metrics, with the spacing in mm that the label's affine gives.

@@ -7,8 +7,6 @@ from monai.metrics import SurfaceDiceMetric
 
 from medseg.metrics.spacing import with_spacing
 
-__all__ = ["SurfaceDiceMillimeters"]
-
 
 class SurfaceDiceMillimeters(SurfaceDiceMetric):
     """`monai.metrics.SurfaceDiceMetric` with the spacing that each label's affine gives.

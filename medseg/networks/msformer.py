@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from medseg.networks.layers.mix_ffn_skip import MixFFNSkip
 
-__all__ = ["MSFormer", "MSFormerFeatures"]
-
 # The published factor in front of the patch scores, whatever the width of the embedding.
 _PATCH_ATTENTION_SCALE = 64**-0.5
 

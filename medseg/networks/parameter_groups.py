@@ -4,8 +4,6 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["parameter_groups"]
-
 
 def parameter_groups(
     network: nn.Module, learning_rate: float, encoder_rate: float, weight_decay: float

@@ -16,8 +16,6 @@ from medseg.networks.decoders import build_decoder
 from medseg.networks.encoders import build_encoder
 from medseg.networks.layers.fusion import resize
 
-__all__ = ["SSFormer"]
-
 
 class SSFormer(nn.Module):
     """Any encoder of `medseg.networks.encoders` with any decoder of `medseg.networks.decoders`.

@@ -6,8 +6,6 @@ They are listed here only.
 
 from typing import Any
 
-__all__ = ["PUBLISHED_VARIANTS", "published_decoder_options"]
-
 _MLA_CONCATENATED = {"level_align_corners": True}
 _MLA_FUSED = {"fuse": True, "align_corners": True}
 # published PUP makes its maps square, whatever the image
@@ -30,12 +28,7 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
     "pvt_PPD": {"encoder": "pvt_v2_b2", "decoder": "ppd"},  # Polyp-PVT
     "simVit_PLD": {"encoder": "simvit_tiny", "decoder": "pld"},
     "simVit_SD": {"encoder": "simvit_tiny", "decoder": "simple"},
-    "simVit_mla": {
-        "encoder": "simvit_tiny",
-        "decoder": "mla",
-        "decoder_channels": 256,
-        "decoder_options": _MLA_FUSED,
-    },
+    "simVit_mla": {"encoder": "simvit_tiny", "decoder": "mla", "decoder_channels": 256, "decoder_options": _MLA_FUSED},
     "simVit_pup": {"encoder": "simvit_tiny", "decoder": "pup", "decoder_options": _PUP},
     "ssa_PLD": {"encoder": "shunted_small", "decoder": "pld"},
     "ssa_SD": {"encoder": "shunted_small", "decoder": "simple"},

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.interpolate import BSpline
 
-__all__ = ["center_fields", "check_size", "cloud_noise", "irregular_ellipse", "smooth_noise", "soft_step", "to_bytes"]
-
 # mean of the summed squared weights of a cubic B-spline, per axis
 _SPLINE_VARIANCE = 151 / 315
 

@@ -5,8 +5,6 @@ from scipy import ndimage
 
 from medseg.phantoms.drawing import center_fields, check_size, cloud_noise, irregular_ellipse, soft_step, to_bytes
 
-__all__ = ["lesion_phantom"]
-
 
 def lesion_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one picture of a lesion on skin, as through a dermatoscope, and the lesion's mask.

@@ -5,8 +5,6 @@ from scipy import ndimage
 
 from medseg.phantoms.drawing import check_size, cloud_noise, to_bytes
 
-__all__ = ["lung_phantom"]
-
 
 def lung_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one axial slice of a chest and the mask of its lungs.

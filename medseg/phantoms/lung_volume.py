@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["VolumePhantom", "lung_volume_phantom"]
-
 #: Values of the lobes in the label map, as TotalSegmentator numbers them.
 LEFT_UPPER, LEFT_LOWER, RIGHT_UPPER, RIGHT_MIDDLE, RIGHT_LOWER = 10, 11, 12, 13, 14
 

@@ -15,8 +15,6 @@ from medseg.phantoms.drawing import (
     to_bytes,
 )
 
-__all__ = ["polyp_phantom"]
-
 _POLYP_COUNTS = (0, 1, 2)
 _POLYP_COUNT_SHARES = (0.06, 0.76, 0.18)
 
@@ -147,10 +145,7 @@ def _add_polyp(rng: np.random.Generator, view: _View, surface: _Surface) -> tupl
     dome = np.sqrt(np.clip(1 - np.square(distance), 0, 1)) * radius * rng.uniform(0.2, 0.6)
     dome = ndimage.gaussian_filter(dome + 0.002 * grain * alpha, short * 0.01)
     # it stands out toward the camera, so it is lit even in front of the lumen
-    return (
-        _Surface(color, surface.relief * (1 - 0.6 * alpha) + dome, surface.depth * (1 - 0.7 * alpha)),
-        distance < 1,
-    )
+    return (_Surface(color, surface.relief * (1 - 0.6 * alpha) + dome, surface.depth * (1 - 0.7 * alpha)), distance < 1)
 
 
 def _photograph(rng: np.random.Generator, view: _View, surface: _Surface) -> np.ndarray:

@@ -19,8 +19,6 @@ from medseg.phantoms.lung import lung_phantom
 from medseg.phantoms.lung_volume import VolumePhantom, lung_volume_phantom
 from medseg.phantoms.polyp import polyp_phantom
 
-__all__ = ["PHANTOMS", "VOLUME_PHANTOMS", "write_phantoms"]
-
 _Phantom = Callable[[int, tuple[int, int] | None, int], tuple[np.ndarray, np.ndarray]]
 _Volume = Callable[[int, tuple[int, ...] | None, int], VolumePhantom]
 

@@ -19,8 +19,6 @@ from medseg.data.dicom.stack import Stack, stack_slices
 from medseg.errors import InputError
 from medseg.files import atomic_write
 
-__all__ = ["write_segmentation"]
-
 pydicom, _ = optional_import("pydicom")
 
 _SERIES_NUMBER = 9901  # far from those that scanners give

@@ -10,8 +10,6 @@ from medseg.errors import InputError
 from medseg.files import atomic_write
 from medseg.results.report import write_report_if
 
-__all__ = ["FAILURES_FILE", "finish_run"]
-
 FAILURES_FILE = "problems.json"
 _MAX_SHOWN = 20
 

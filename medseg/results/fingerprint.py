@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["describe", "differences"]
-
 # they decide where and how fast something runs, not what comes out
 _WITHOUT_EFFECT = {
     *("device", "sw_device", "sw_batch_size", "stack_size", "buffer_steps", "buffer_dim", "cpu_thresh", "progress"),

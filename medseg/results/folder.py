@@ -10,12 +10,10 @@ from typing import Any
 from monai.config import PathLike
 
 from medseg.errors import InputError
-from medseg.files import atomic_write, case_name
+from medseg.files import atomic_write, case_name, file_sha256
 from medseg.results.failures import FAILURES_FILE
 from medseg.results.fingerprint import describe, differences
-from medseg.results.provenance import file_sha256, read_metadata
-
-__all__ = ["ResultsFolder"]
+from medseg.results.provenance import read_metadata
 
 logger = logging.getLogger("medseg")
 

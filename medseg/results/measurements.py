@@ -16,8 +16,6 @@ from skimage.measure import marching_cubes, mesh_surface_area, regionprops
 
 from medseg.results.segment_measurement import SegmentMeasurement
 
-__all__ = ["measure_segments", "slice_axis_of"]
-
 _SAME_SPACING = 0.01  # two spacings are the same up to this share
 _CELLS_AT_ONCE = 2**22  # of the surface's mesh: about 200 MB of temporary memory
 _POINTS_AT_ONCE = 512  # whose distances to all others are computed

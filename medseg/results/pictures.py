@@ -14,17 +14,6 @@ from skimage.util import montage
 
 from medseg.files import case_name
 
-__all__ = [
-    "LABEL_COLORS",
-    "SHEET_FILE",
-    "TRUTH_COLOR",
-    "contact_sheet",
-    "draw_picture",
-    "draw_volume",
-    "label_color",
-    "picture_file",
-]
-
 #: Outlines of labels 1, 2, ...: Okabe and Ito's colors, which color-blind readers tell apart, brightest first
 LABEL_COLORS = (
     (240, 228, 66),  # yellow

@@ -13,8 +13,6 @@ import torch
 import medseg
 from medseg.files import file_sha256
 
-__all__ = ["command_line", "file_sha256", "read_metadata", "run_provenance"]
-
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-__all__ = ["MEASURES", "Measure", "SegmentMeasurement"]
-
 
 class Measure(NamedTuple):
     """How a field of `SegmentMeasurement` is described, written and shown.

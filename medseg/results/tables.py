@@ -10,8 +10,6 @@ from medseg.errors import InputError
 from medseg.files import atomic_write
 from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["METRIC_COLUMNS", "RECORDS", "RECORD_SCHEMA", "read_records", "write_csv", "write_measurement_tables"]
-
 RECORDS = "records"
 """Folder of the records in an output folder."""
 RECORD_SCHEMA = "medseg-record-1"

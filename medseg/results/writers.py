@@ -9,8 +9,6 @@ from monai.data import NibabelWriter, PILWriter
 
 from medseg.files import atomic_write
 
-__all__ = ["PictureWriter", "VolumeWriter"]
-
 logger = logging.getLogger("medseg")
 
 

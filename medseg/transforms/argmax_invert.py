@@ -11,8 +11,6 @@ from monai.utils import MetaKeys
 from nibabel.affines import apply_affine
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
-__all__ = ["ArgmaxInvertd"]
-
 
 class ArgmaxInvertd(MapTransform):
     """The class of the largest probability in each voxel of the source: undoes resampling and takes the argmax.

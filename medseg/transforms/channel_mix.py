@@ -7,8 +7,6 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["ChannelMixd"]
-
 
 class ChannelMixd(MapTransform):
     """Weighted means of an image's channels, `[C, ...]` to `[1, ...]` or, with several rows of weights, `[rows, ...]`.

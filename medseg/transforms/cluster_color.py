@@ -6,8 +6,6 @@ from collections.abc import Hashable, Mapping
 import torch
 from monai.transforms import MapTransform
 
-__all__ = ["ClusterColord"]
-
 
 class ClusterColord(MapTransform):
     """Colors for the labels of a cluster map: `[1, ...]` of whole numbers from 0 to `[3, ...]` of 0 to 255.

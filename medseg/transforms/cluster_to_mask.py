@@ -13,8 +13,6 @@ from monai.utils import convert_to_tensor
 
 from medseg.transforms.mask_strategies import MASK_STRATEGIES
 
-__all__ = ["ClusterToMaskd"]
-
 logger = logging.getLogger("medseg")
 
 

@@ -8,8 +8,6 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-__all__ = ["RandColorJitterd"]
-
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 

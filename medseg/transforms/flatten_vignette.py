@@ -10,8 +10,6 @@ from monai.utils import convert_to_dst_type
 
 from medseg.transforms.mask_strategies import center_distance
 
-__all__ = ["FlattenVignetted", "flatten_vignette"]
-
 _RINGS = 32
 _CORNER = float(np.sqrt(2))  # distance of a corner from the center in half sides
 

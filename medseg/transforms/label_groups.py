@@ -8,8 +8,6 @@ from monai.transforms import MapTransform
 
 from medseg.errors import InputError
 
-__all__ = ["LabelGroupsd"]
-
 
 class LabelGroupsd(MapTransform):
     """Join the values of a label map to classes: those of the first group become 1, of the second 2, and so on.

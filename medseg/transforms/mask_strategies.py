@@ -13,8 +13,6 @@ from skimage.measure import label as connected_components
 from skimage.morphology import closing, disk, opening
 from skimage.segmentation import clear_border
 
-__all__ = ["MASK_STRATEGIES", "center_distance", "cluster_means", "lesion_mask", "lung_mask"]
-
 
 def lesion_mask(
     labels: np.ndarray,

@@ -13,8 +13,6 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-__all__ = ["RandDilateEroded", "dilate", "elliptic_kernel", "erode"]
-
 
 def elliptic_kernel(size: int) -> list[list[bool]]:
     """Rasterize an ellipse into `size` rows and columns, like OpenCV's `MORPH_ELLIPSE`.

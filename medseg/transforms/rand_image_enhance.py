@@ -12,8 +12,6 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-__all__ = ["RandImageEnhanced", "adjust_brightness", "adjust_contrast", "adjust_sharpness"]
-
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow's conversion to gray
 
 

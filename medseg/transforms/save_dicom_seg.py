@@ -13,8 +13,6 @@ from medseg.errors import InputError
 from medseg.files import case_name, case_source
 from medseg.results.dicom_seg import write_segmentation
 
-__all__ = ["SaveDicomSegd"]
-
 
 class SaveDicomSegd(MapTransform):
     """Write label maps of DICOM series as DICOM SEG, `NAME.dcm`, see `write_segmentation`.

@@ -14,8 +14,6 @@ from medseg.files import case_source
 from medseg.results.writers import VolumeWriter
 from medseg.transforms.save_dicom_seg import SaveDicomSegd
 
-__all__ = ["SaveImageVolumed"]
-
 _FORMATS = ("auto", "nifti", "dicom_seg", "both")
 
 

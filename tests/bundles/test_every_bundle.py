@@ -240,9 +240,6 @@ def test_training_and_inference_agree(name: str) -> None:
             for step in steps
             if step.keys() & {"argmax", "threshold"} or step["_target_"] == "medseg.transforms.ArgmaxInvertd"
         ]
-        for steps in (
-            train["validate"]["postprocessing"]["transforms"],
-            inference["postprocessing"]["transforms"],
-        )
+        for steps in (train["validate"]["postprocessing"]["transforms"], inference["postprocessing"]["transforms"])
     ]
     assert decisions[0] == decisions[1] != []

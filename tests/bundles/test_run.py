@@ -21,11 +21,7 @@ from running import BUNDLES, environment
 
 from medseg.cli.main import main
 
-POLYP, LUNG, MS_LUNG = (
-    "ssformer_polyp_segmentation",
-    "ssformer_lung_ct_segmentation",
-    "msformer_lung_ct_segmentation",
-)
+POLYP, LUNG, MS_LUNG = ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "msformer_lung_ct_segmentation")
 NAMES = ["a b.png", "Käse 食.png", "c.png", "d.png", "e.png", "f.png"]
 
 
@@ -269,11 +265,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[str]], list[str], str]] = {
     "output below a file": (output_below_file, [], "cannot be written into"),
     "empty folder": (empty_folder, [], "holds no pictures"),
     "volumes for a bundle of pictures": (volumes_for_pictures, [], "holds volumes, this config takes pictures"),
-    "no weights": (
-        nothing_wrong,
-        ["--weights", "no.pt"],
-        "There is no weight file 'no.pt'",
-    ),
+    "no weights": (nothing_wrong, ["--weights", "no.pt"], "There is no weight file 'no.pt'"),
     "unknown id": (
         nothing_wrong,
         ["--set", "imagesize=3"],

@@ -23,9 +23,7 @@ def dataset(root: Path, images: Iterable[str], masks: Iterable[str]) -> Path:
 
 def test_pairs_have_the_same_stem_and_are_sorted(tmp_path: Path) -> None:
     dataset(
-        tmp_path,
-        ["b.JPG", "a.1.tif", "c.bmp", ".c.png", "notes.txt"],
-        ["c.jpeg", "b.png", "a.1.TIFF", "Thumbs.db"],
+        tmp_path, ["b.JPG", "a.1.tif", "c.bmp", ".c.png", "notes.txt"], ["c.jpeg", "b.png", "a.1.TIFF", "Thumbs.db"]
     )
     assert find_pairs(tmp_path) == [
         {"image": str(tmp_path / "images" / image), "label": str(tmp_path / "masks" / mask)}

@@ -104,8 +104,7 @@ def test_resuming_keeps_the_best(tmp_path: Path, number: type) -> None:
     CheckpointLoader(str(tmp_path / "checkpoint.pt"), resumed.states).attach(resumed.trainer)
     epochs: list[tuple[int, int]] = []
     resumed.trainer.add_event_handler(
-        Events.EPOCH_COMPLETED,
-        lambda engine: epochs.append((engine.state.epoch, epoch_of(tmp_path / "model.pt"))),
+        Events.EPOCH_COMPLETED, lambda engine: epochs.append((engine.state.epoch, epoch_of(tmp_path / "model.pt")))
     )
     resumed.go(5)
     # 0.5 is below the best of the first run, 0.8 above it

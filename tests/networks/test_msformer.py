@@ -166,8 +166,7 @@ def test_an_ensemble_is_one_network_per_image(training):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [{"spatial_dims": 3}, {"depths": (2,)}, {"depths": (0, 2)}, {"in_channels": 0}, {"patch_size": 0}],
+    "arguments", [{"spatial_dims": 3}, {"depths": (2,)}, {"depths": (0, 2)}, {"in_channels": 0}, {"patch_size": 0}]
 )
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="MSFormer"):

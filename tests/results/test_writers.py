@@ -4,15 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.transforms import (
-    AsDiscreted,
-    Compose,
-    EnsureChannelFirstd,
-    Invertd,
-    LoadImaged,
-    Resized,
-    SaveImaged,
-)
+from monai.transforms import AsDiscreted, Compose, EnsureChannelFirstd, Invertd, LoadImaged, Resized, SaveImaged
 from PIL import Image
 
 from medseg.data import PictureReader

@@ -4,12 +4,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image, ImageEnhance
 
-from medseg.transforms.rand_image_enhance import (
-    RandImageEnhanced,
-    adjust_brightness,
-    adjust_contrast,
-    adjust_sharpness,
-)
+from medseg.transforms.rand_image_enhance import RandImageEnhanced, adjust_brightness, adjust_contrast, adjust_sharpness
 
 PAIRS = [
     (adjust_contrast, ImageEnhance.Contrast),

@@ -7,8 +7,6 @@ from typing import IO
 
 from medseg.errors import InputError
 
-__all__ = ["Container", "is_zip", "starts_as_dicom"]
-
 
 class Container:
     """A folder with all folders in it, or a zip, whose files are read in place: nothing is unpacked to the disk.

@@ -9,8 +9,6 @@ from monai.utils import optional_import
 
 from medseg.data.dicom.container import Container, starts_as_dicom
 
-__all__ = ["SAME", "Header", "Plane", "read_header"]
-
 pydicom, _ = optional_import("pydicom")
 
 #: Differences, in mm or parts of a unit vector, that are rounding of headers.

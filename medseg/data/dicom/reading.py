@@ -13,8 +13,6 @@ from medseg.data.dicom.series import Series, container_of, open_series
 from medseg.data.dicom.stack import Stack, stack_slices
 from medseg.errors import InputError
 
-__all__ = ["load_series"]
-
 pydicom, _ = optional_import("pydicom")
 pixel_array, _ = optional_import("pydicom.pixels", name="pixel_array")
 

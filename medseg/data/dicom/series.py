@@ -14,8 +14,6 @@ from medseg.data.dicom.container import Container, is_zip, starts_as_dicom
 from medseg.data.dicom.headers import Header, read_header
 from medseg.errors import InputError, missing_packages
 
-__all__ = ["Series", "find_series", "holds_dicom", "is_series_path", "open_series", "place_of", "require_dicom"]
-
 _SUFFIX = ".dicom"
 _MARK = "@"
 _SHORTEST_TAIL = 10  # characters of a SeriesInstanceUID by which a series is named

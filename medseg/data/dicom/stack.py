@@ -14,8 +14,6 @@ from medseg.data.dicom.headers import SAME, Plane
 from medseg.data.dicom.series import Series
 from medseg.errors import InputError
 
-__all__ = ["Stack", "stack_slices"]
-
 get_decoder, _ = optional_import("pydicom.pixels", name="get_decoder")
 
 _FEWEST_SLICES = 3

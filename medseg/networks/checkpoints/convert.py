@@ -10,8 +10,6 @@ from torch import Tensor
 from medseg.errors import InputError
 from medseg.networks.checkpoints.rules import ANY_FILE, RULE_SETS, RuleSet
 
-__all__ = ["Conversion", "convert_state_dict"]
-
 
 @dataclass
 class Conversion:

@@ -10,8 +10,6 @@ from medseg.errors import InputError
 from medseg.files import file_sha256
 from medseg.networks.checkpoints.installed import INSTALLED, find_imagenet_weights
 
-__all__ = ["IMAGENET", "PRETRAINED", "PretrainedWeights", "find_weights"]
-
 # what stands for the ImageNet weights of whichever encoder is chosen
 IMAGENET = "imagenet"
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from medseg.errors import InputError
 from medseg.files import file_sha256
 
-__all__ = ["INSTALLED", "InstalledWeights", "find_imagenet_weights"]
-
 logger = logging.getLogger("medseg")
 
 

@@ -10,8 +10,6 @@ from medseg.networks.checkpoints.convert import convert_state_dict
 from medseg.networks.checkpoints.hub import find_weights
 from medseg.networks.checkpoints.read import read_state_dict
 
-__all__ = ["check_fit", "compare", "load_pretrained", "load_weights"]
-
 
 def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
     """Load weights of the whole network, ours or published, strictly: no key may be missing or left over.

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from medseg.errors import InputError
 
-__all__ = ["read_facts", "read_state_dict"]
-
 # names under which training scripts wrap the weights in their checkpoints
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "network")
 _LFS_POINTER = b"version https://git-lfs.github.com/"

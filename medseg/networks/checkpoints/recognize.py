@@ -18,8 +18,6 @@ from medseg.networks.decoders import build_decoder
 from medseg.networks.encoders import ENCODERS, build_encoder
 from medseg.networks.variants import published_decoder_options
 
-__all__ = ["Recognition", "convert_file", "recognize"]
-
 # under our names: a key that only this decoder has, and the one whose first axis is the decoder's width
 _DECODER_KEYS = {
     "ppd": (r"^decoder\.fusion\.", "decoder.embed.0.0.weight"),

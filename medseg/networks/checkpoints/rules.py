@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["ANY_FILE", "RULE_SETS", "RuleSet"]
-
 
 @dataclass(frozen=True)
 class RuleSet:

@@ -7,8 +7,6 @@ from torch import nn
 
 from medseg.networks.decoders.decoder import Decoder
 
-__all__ = ["AlignedDecoder"]
-
 
 class AlignedDecoder(Decoder):
     """Embed each level, bring all to the finest size and fuse them at once, predict.

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-__all__ = ["Decoder"]
-
 
 class Decoder(nn.Module):
     """Turns the maps of any pyramid encoder into logits.

@@ -12,8 +12,6 @@ from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.fusion import ResizeConcat, ResizeConcatConv
 
-__all__ = ["MultiLevelAggregationDecoder"]
-
 
 class MultiLevelAggregationDecoder(AlignedDecoder):
     """Two 3 x 3 convolutions on each level, all levels at the finest size, concatenation, prediction.

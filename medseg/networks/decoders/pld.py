@@ -12,8 +12,6 @@ from torch import nn
 from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 
-__all__ = ["ProgressiveLocalityDecoder"]
-
 
 class StepwiseFusion(nn.ModuleList):
     """Merges maps, coarse to fine: the first module the two coarsest, each further one the next finer map."""

@@ -14,8 +14,6 @@ from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.fusion import resize
 
-__all__ = ["PolypDecoder"]
-
 
 class CascadedFusion(nn.Module):
     """Fuses three maps of `channels` channels by products and concatenations, coarse to fine."""

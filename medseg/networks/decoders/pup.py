@@ -13,8 +13,6 @@ from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.fusion import resize
 
-__all__ = ["ProgressiveUpsamplingDecoder"]
-
 
 class ProgressiveUpsamplingDecoder(Decoder):
     """Four times a 3 x 3 convolution of the coarsest level and a resize to twice the size; the last is of the logits.

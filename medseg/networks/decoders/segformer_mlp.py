@@ -13,8 +13,6 @@ from medseg.networks.decoders.align import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["SegformerMLPDecoder"]
-
 
 class PixelLinear(nn.Linear):
     """A linear layer on each pixel: `[B, in_features, H, W]` to `[B, out_features, H, W]`."""

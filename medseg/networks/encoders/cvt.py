@@ -16,8 +16,6 @@ from medseg.networks.layers.feed_forward import FeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["ConvolutionalVisionTransformer"]
-
 _CHANNELS = (64, 192, 384)
 _HEADS = (1, 3, 6)
 _MLP_RATIO = 4

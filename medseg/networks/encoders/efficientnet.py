@@ -16,8 +16,6 @@ from torch import nn
 
 from medseg.networks.encoders.pyramid import STRIDES, PyramidEncoder, drop_path_rates, init_transformer_weights
 
-__all__ = ["EfficientNetLite", "InvertedBottleneck", "SameConv2d"]
-
 # kernel, stride and expansion of the seven groups of blocks (table 1), and the level that each belongs to
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _GROUP_STRIDES = (1, 2, 2, 2, 1, 2, 1)

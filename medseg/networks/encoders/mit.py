@@ -13,8 +13,6 @@ from medseg.networks.layers.attention import SpatialReductionAttention
 from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed
 
-__all__ = ["MixTransformer"]
-
 _HEADS = (1, 2, 5, 8)
 _REDUCTIONS = (8, 4, 2, 1)
 

@@ -18,8 +18,6 @@ from medseg.networks.layers.fusion import resize
 from medseg.networks.layers.patch_embed import PatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["PyramidVisionTransformer"]
-
 _CHANNELS = (64, 128, 320, 512)
 _HEADS = (1, 2, 5, 8)
 _REDUCTIONS = (8, 4, 2, 1)

@@ -9,8 +9,6 @@ from torch import nn
 
 from medseg.networks.layers.tokens import to_map
 
-__all__ = ["STRIDES", "Block", "PyramidEncoder", "TransformerPyramid", "drop_path_rates", "init_transformer_weights"]
-
 # size of the image over the size of each level's map, in all families
 STRIDES = (4, 8, 16, 32)
 

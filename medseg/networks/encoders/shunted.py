@@ -16,8 +16,6 @@ from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import OverlapPatchEmbed, PatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["ShuntedTransformer"]
-
 _CHANNELS = (64, 128, 256, 512)
 _HEADS = (2, 4, 8, 16)
 _REDUCTIONS = ((8, 4), (4, 2), (2, 1))  # of each half of the heads; the last stage has none

@@ -16,8 +16,6 @@ from medseg.networks.layers.feed_forward import MixFeedForward
 from medseg.networks.layers.patch_embed import PatchEmbed
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["SimVisionTransformer", "WindowAttention"]
-
 _CHANNELS = (64, 128, 320, 512)
 _HEADS = (1, 2, 5, 8)
 _MLP_RATIOS = (8, 8, 4, 4)

@@ -6,8 +6,6 @@ from torch import nn
 
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["SpatialReductionAttention", "attend", "check_heads"]
-
 
 def check_heads(channels: int, num_heads: int) -> None:
     """Raise a ValueError unless `num_heads` divides `channels`."""

@@ -2,8 +2,6 @@
 
 from torch import nn
 
-__all__ = ["conv_norm"]
-
 
 def conv_norm(
     in_channels: int,

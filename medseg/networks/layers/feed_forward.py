@@ -5,8 +5,6 @@ from torch import nn
 
 from medseg.networks.layers.tokens import to_map, to_tokens
 
-__all__ = ["FeedForward", "MixFeedForward"]
-
 
 class FeedForward(nn.Module):
     """`fc2(GELU(fc1(x)))`, token by token, `hidden_channels` wide in between; the residual is the block's."""

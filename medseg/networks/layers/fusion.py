@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["ResizeConcat", "ResizeConcatConv", "resize"]
-
 
 def resize(x: torch.Tensor, height: int, width: int, align_corners: bool = False) -> torch.Tensor:
     """Bilinear resize of `[B, C, H, W]` to `[B, C, height, width]`; `x` itself if it has that size already."""

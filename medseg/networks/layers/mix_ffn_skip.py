@@ -3,8 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MixFFNSkip"]
-
 
 class MixFFNSkip(nn.Module):
     """`fc2(GELU(LayerNorm(h + depthwise3x3(h))))` with `h = fc1(x)`, which has `hidden_dim` channels."""

@@ -5,8 +5,6 @@ from torch import nn
 
 from medseg.networks.layers.tokens import to_tokens
 
-__all__ = ["PatchEmbed"]
-
 
 class PatchEmbed(nn.Module):
     """Strided convolution and layer norm: the step from one pyramid level to the next, coarser one.

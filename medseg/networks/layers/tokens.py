@@ -2,8 +2,6 @@
 
 import torch
 
-__all__ = ["to_map", "to_tokens"]
-
 
 def to_tokens(x: torch.Tensor) -> torch.Tensor:
     """Map `[B, C, H, W]` to tokens `[B, H * W, C]`, row by row; no copy if `x` is channels-last."""

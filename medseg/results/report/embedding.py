@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from PIL import Image
 
-__all__ = ["LARGEST_PICTURES", "Embedded", "embedded"]
-
 #: Bytes of all pictures of a page together, before base64 adds a third
 LARGEST_PICTURES = 24_000_000
 

@@ -8,8 +8,6 @@ from medseg.results.pictures import TRUTH_COLOR, label_color
 from medseg.results.report.reading import Results, finite, measurements, worst_first
 from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["Shown", "format_number", "legend", "shown_pictures"]
-
 
 class Shown(NamedTuple):
     """A picture of the gallery: whose it is, what is written below, and its file."""

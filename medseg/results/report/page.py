@@ -10,8 +10,6 @@ from medseg.results.report.plots import histogram, summary, svg_address
 from medseg.results.report.reading import Results, finite, measurements, worst_first
 from medseg.results.segment_measurement import MEASURES
 
-__all__ = ["Cell", "Column", "Table", "counts", "evaluation", "facts", "measurement_table", "title"]
-
 _FACTS = {
     "bundle": "Bundle",
     "bundle_version": "Bundle's version",

@@ -9,8 +9,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["histogram", "summary", "svg_address"]
-
 _BINS = 20
 _INK = "#010203"  # stands for the color of text, which is the reader's: light or dark
 _STYLE = "<style>svg{color:#59636e}@media (prefers-color-scheme:dark){svg{color:#9ba6b1}}</style>"

@@ -17,8 +17,6 @@ from medseg.files import case_name
 from medseg.results.pictures import SHEET_FILE, picture_file
 from medseg.results.tables import METRIC_COLUMNS, RECORD_SCHEMA, RECORDS
 
-__all__ = ["Results", "Score", "finite", "measurements", "read_results", "worst_first"]
-
 
 @dataclass(frozen=True)
 class Score:
