@@ -7,7 +7,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import MapTransform, SpatialResample
-from monai.utils import MetaKeys
+from monai.utils import MetaKeys, convert_to_tensor
 from nibabel.affines import apply_affine
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
@@ -75,8 +75,8 @@ class ArgmaxInvertd(MapTransform):
     def _resample(self, scores: MetaTensor, grid: np.ndarray, size: tuple[int, int, int], first: int) -> torch.Tensor:
         place = grid.copy()
         place[:3, 3] = apply_affine(grid, [0, 0, first])
-        slab: MetaTensor = self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size)
-        return (slab[1:] - slab[:1]).as_tensor().permute(0, 3, 1, 2)
+        slab = convert_to_tensor(self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size))
+        return (slab[1:] - slab[:1]).permute(0, 3, 1, 2)
 
 
 def _axis_weights(scores: MetaTensor, grid: np.ndarray, size: tuple[int, int, int]) -> list[torch.Tensor] | None:
