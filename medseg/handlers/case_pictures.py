@@ -131,7 +131,7 @@ class CasePictures:
 
 def _write(picture: np.ndarray, target: Path) -> None:
     with atomic_write(target) as path:
-        Image.fromarray(picture).save(path, format="PNG")
+        Image.fromarray(picture).save(path, format="PNG", compress_level=1)  # a quarter of the time for 13 % more bytes
 
 
 def _label_map(mask: torch.Tensor) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Transforms that MONAI does not have."""
 
+from medseg.transforms.antialiased_resize import AntialiasedResize, AntialiasedResized
 from medseg.transforms.argmax_invert import ArgmaxInvertd
 from medseg.transforms.channel_mix import ChannelMixd
 from medseg.transforms.cluster_color import ClusterColord
@@ -15,6 +16,8 @@ from medseg.transforms.save_image_volume import SaveImageVolumed
 
 __all__ = [
     "MASK_STRATEGIES",
+    "AntialiasedResize",
+    "AntialiasedResized",
     "ArgmaxInvertd",
     "ChannelMixd",
     "ClusterColord",

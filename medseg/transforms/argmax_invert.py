@@ -7,9 +7,11 @@ import torch
 from monai.config import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import MapTransform, SpatialResample
-from monai.utils import MetaKeys
+from monai.utils import MetaKeys, convert_to_tensor
 from nibabel.affines import apply_affine
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+
+_SAME_PLACE = 1e-4  # voxels
 
 
 class ArgmaxInvertd(MapTransform):
@@ -52,14 +54,61 @@ class ArgmaxInvertd(MapTransform):
         turned = ornt_transform(source, ours)
         grid = affine @ inv_ornt_aff(turned, shape)
         width, height, depth = (shape[int(np.flatnonzero(turned[:, 0] == axis)[0])] for axis in range(3))
-        labels = np.empty((width, height, depth), np.uint8)
+        size = (width, height, depth)
+        weights = _axis_weights(scores, grid, size)
+        labels = np.empty((depth, width, height), np.uint8)
         thickness = max(1, self.slab_voxels // (width * height))
         for first in range(0, depth, thickness):
-            place = grid.copy()
-            place[:3, 3] = apply_affine(grid, [0, 0, first])
-            size = (width, height, min(thickness, depth - first))
-            slab: torch.Tensor = self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size)
-            labels[..., first : first + thickness] = slab.argmax(0).to(torch.uint8).cpu().numpy()
+            last = min(first + thickness, depth)
+            if weights is None:
+                slab = self._resample(scores, grid, (width, height, last - first), first)
+            else:
+                slab = _interpolate(scores.as_tensor(), weights[0], weights[1], weights[2][first:last])
+            # the first class needs no resampling of its own; `max` is ten times as fast as `argmax`
+            top = slab.max(0)
+            labels[first:last] = ((top.indices + 1) * (top.values > 0)).to(torch.uint8).cpu().numpy()
+        labels = labels.transpose(1, 2, 0)
         labels = apply_orientation(labels, ornt_transform(ours, source)).copy()  # no negative strides
         meta = {**scores.meta, MetaKeys.AFFINE: torch.as_tensor(affine)}
         return MetaTensor(torch.from_numpy(labels)[None], meta=meta)
+
+    def _resample(self, scores: MetaTensor, grid: np.ndarray, size: tuple[int, int, int], first: int) -> torch.Tensor:
+        place = grid.copy()
+        place[:3, 3] = apply_affine(grid, [0, 0, first])
+        slab = convert_to_tensor(self.resample(scores, dst_affine=torch.as_tensor(place), spatial_size=size))
+        return (slab[1:] - slab[:1]).permute(0, 3, 1, 2)
+
+
+def _axis_weights(scores: MetaTensor, grid: np.ndarray, size: tuple[int, int, int]) -> list[torch.Tensor] | None:
+    """Linear interpolation from `scores` to `grid` as one matrix `[new, old]` per axis; None if axes are not parallel.
+
+    Beyond the border it is the border's value. Products of matrices need a small part of the time of `grid_sample`.
+    """
+    there = np.linalg.inv(np.asarray(scores.affine, dtype=np.float64)) @ grid
+    scales = np.diag(there)[:3]
+    if np.abs(there[:3, :3] - np.diag(scales)).max() * max(size) > _SAME_PLACE:
+        return None
+    weights = []
+    for old, new, scale, start in zip(scores.shape[1:], size, scales, there[:3, 3], strict=True):
+        place = torch.from_numpy((scale * np.arange(new) + start).clip(0, old - 1))
+        distance = place[:, None] - torch.arange(old)
+        weights.append((1 - distance.abs()).clamp(min=0).to(scores.device, torch.float32))
+    return weights
+
+
+def _interpolate(
+    scores: torch.Tensor, across: torch.Tensor, along: torch.Tensor, through: torch.Tensor
+) -> torch.Tensor:
+    """Slices of `scores`, `[C, X, Y, Z]`, above the first class on another grid: `[C - 1, *new]`, the last axis first.
+
+    Args:
+        scores: scores of classes.
+        across: weights of the first axis, `[new, X]`.
+        along: weights of the second axis, `[new, Y]`.
+        through: weights of the slices, `[new, Z]`.
+    """
+    used = torch.nonzero(through.any(0)).flatten()
+    first, last = int(used[0]), int(used[-1]) + 1
+    near = scores[..., first:last].float()
+    slices = (near[1:] - near[:1]) @ through[:, first:last].T
+    return across @ slices.permute(0, 3, 1, 2) @ along.T

@@ -131,7 +131,7 @@ def test_other_weights_or_settings_do_not_mix(
     torch.save({"gain": torch.tensor(10.0)}, other)
     for changed, message in (
         ([*given, "--weights", str(other)], "holds results of other weights than"),
-        ([*given, "--set", "image_size=64"], "another inferer (roi_size.0: 32, not 64)"),
+        ([*given, "--set", "image_size=64"], "another inferer (inferer.roi_size.0: 32, not 64)"),
     ):
         capsys.readouterr()
         assert main(changed) == 1

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
 from torch import nn
 
 from medseg.inferers import AutocastInferer
@@ -32,3 +33,16 @@ def test_inside_bfloat16_outside_float32_with_gradients(enabled: bool, inner: to
     sum(output.sum() for output in outputs).backward()
     assert network.conv.weight.grad is not None
     assert AutocastInferer(enabled)(image, network.conv).dtype == torch.float32
+
+
+def test_windows_are_in_bfloat16_and_keep_the_metadata() -> None:
+    network = nn.Conv2d(3, 2, 3, padding=1)
+    seen = []
+    network.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    image = MetaTensor(torch.randn(1, 3, 12, 20), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0])))
+    windows = SlidingWindowInferer(roi_size=(8, 8), overlap=0.25)
+    result = AutocastInferer(inferer=windows)(image, network)
+    assert set(seen) == {torch.bfloat16}
+    assert result.dtype == torch.float32
+    assert torch.equal(result.affine, image.affine)
+    torch.testing.assert_close(result.as_tensor(), windows(image, network).as_tensor(), atol=0.03, rtol=0.03)
