@@ -11,7 +11,7 @@ from medseg.cli.options import add_command
 
 def add_compare(commands: Any) -> None:
     """Add the command to the subparsers of the program."""
-    purpose = "compare evaluations of the same images: means, paired differences, 95 % intervals, permutation test"
+    purpose = "compare evaluations of the same images: means, paired differences, intervals, permutation test"
     parser = add_command(commands, "compare", purpose, "compare eval_a eval_b", "compare a b c --metric IoU@0.5")
     parser.add_argument("runs", type=Path, nargs="+", metavar="OUTPUT_DIR", help="output_dir of an evaluation")
     parser.add_argument("--metric", help="a column of images.csv; the Dice if it is left out")
