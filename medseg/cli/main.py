@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medseg import __version__
+from medseg.cli.compare import add_compare
 from medseg.cli.convert import add_convert
 from medseg.cli.export import add_export
 from medseg.cli.inspect import add_inspect
@@ -14,7 +15,9 @@ from medseg.cli.run import add_run
 from medseg.cli.serve import add_serve
 from medseg.errors import user_error
 
-_COMMANDS: tuple[Callable[[Any], None], ...] = (add_run, add_convert, add_inspect, add_export, add_report, add_serve)
+_COMMANDS: tuple[Callable[[Any], None], ...] = (
+    *(add_run, add_convert, add_inspect, add_export, add_report, add_compare, add_serve),
+)
 _EPILOG = """examples:
   python -m medseg run ssformer_polyp_segmentation images masks
   python -m medseg run --help

@@ -14,6 +14,7 @@ from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather,
 from medseg.data.batches import batch_items
 from medseg.files import atomic_write
 from medseg.metrics.column_metric import ColumnMetric, MetricColumn
+from medseg.results.intervals import mean_interval
 from medseg.results.tables import METRIC_COLUMNS, write_csv
 
 _ALL = "all images"
@@ -29,8 +30,9 @@ class MetricsTable:
     image. With more than one set a last line, `all images`, averages over every image of every set.
 
     The table goes to the log (with a legend) and, written by rank 0 alone, to `table.csv` and `table.md` in
-    `output_dir`; the values of each image go to `images.csv`, what each column means to `columns.json`, which the
-    report reads. In a config::
+    `output_dir`. In the log and in `table.md` a Dice has the 95 % interval of its mean (`mean_interval`). The values
+    of each image go to `images.csv`, what each column means to `columns.json`, which `medseg report` and `compare`
+    read. In a config::
 
         - _target_: medseg.handlers.MetricsTable
           output_dir: "@output_dir"
@@ -128,11 +130,17 @@ class MetricsTable:
         header = ["set", "images", *legend]
         body = [[name, len(groups[name]), *(line[head] for head in legend)] for name, line in lines.items()]
         values_of_images = torch.cat(images, dim=1).tolist()
-        groups.pop(_ALL, None)
-        rows_of_images = [[name, files[row], *values_of_images[row]] for name, rows in groups.items() for row in rows]
+        rows_of_images = [
+            [name, files[row], *values_of_images[row]] for name, rows in groups.items() if name != _ALL for row in rows
+        ]
         write_csv(self.output_dir / "table.csv", header, body, ".6f")
         write_csv(self.output_dir / "images.csv", ["set", "image", *legend], rows_of_images, ".6f")
-        self._write_texts([header, *([_text(cell) for cell in line] for line in body)], legend)
+        told = [[_text(cell) for cell in line] for line in body]
+        for column, described in enumerate(legend.values()):
+            if described.is_dice:  # with its interval; maxima of averaged curves have none
+                for line, rows in zip(told, groups.values(), strict=True):
+                    line[column + 2] = str(mean_interval([values_of_images[row][column] for row in rows]))
+        self._write_texts([header, *told], legend)
         with atomic_write(self.output_dir / METRIC_COLUMNS) as path:
             path.write_text(json.dumps({head: column._asdict() for head, column in legend.items()}, indent=1) + "\n")
 

@@ -118,7 +118,7 @@ def test_as_a_program(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-COMMANDS = ("run", "convert", "inspect", "export", "report", "serve")
+COMMANDS = ("run", "convert", "inspect", "export", "report", "compare", "serve")
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from monai.transforms import AsDiscreted, Compose, CopyItemsd
 
 from medseg.handlers import MetricsTable, SaliencyMetrics
 from medseg.metrics import SaliencyMetric
+from medseg.results.intervals import mean_interval
 from medseg.results.report import write_report
 
 pytest.importorskip("py_sod_metrics")
@@ -103,7 +104,10 @@ def test_a_line_per_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
 
     markdown = (tmp_path / "eval" / "table.md").read_text().splitlines()
     assert markdown[0] == f"| set | images | {' | '.join(COLUMNS)} |"
-    assert markdown[2].startswith(f"| Kvasir | 3 | {found['Kvasir']['Dice@0.5']:.4f} |")
+    with open(tmp_path / "eval" / "images.csv", newline="") as file:
+        dice = mean_interval([float(row["Dice@0.5"]) for row in csv.DictReader(file) if row["set"] == "Kvasir"])
+    assert dice.mean == pytest.approx(found["Kvasir"]["Dice@0.5"], abs=1e-6)
+    assert markdown[2].startswith(f"| Kvasir | 3 | {dice} | {found['Kvasir']['IoU@0.5']:.4f} |")
     assert "- mDice256: Dice of the stretched probability map, mean over 256 thresholds" in markdown
 
     logged = next(r.getMessage() for r in caplog.records if r.getMessage().startswith("Evaluation"))
