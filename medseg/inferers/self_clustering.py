@@ -15,10 +15,13 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch import Tensor, nn
 
+from medseg.errors import InputError
 from medseg.inferers.network_stack import NetworkStack
 from medseg.losses.msformer import MSFormerLoss
 
 logger = logging.getLogger("medseg")
+
+_BYTES_PER_PIXEL = 32_000  # of a fit
 
 _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
@@ -48,7 +51,7 @@ class SelfClusteringInferer(Inferer):
     This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD on the image
     itself, stopped when no more than `min_labels` labels are left, then one more forward pass in training mode. All
     networks start from the same weights, so the labels of an image depend on the image and the seed alone, not on its
-    batch (up to rounding). An image that cannot be fitted (not finite, too large, too small) gets zero scores and a
+    batch (up to rounding). An image that cannot be fitted (not finite, too small) gets zero scores and a
     warning.
 
     On a GPU the images of a batch are fitted together, see `NetworkStack`; each has its own loss and its own stop. On a
@@ -69,11 +72,12 @@ class SelfClusteringInferer(Inferer):
         stack_size: images that are fitted as one; `None` for all of the batch on a GPU and one on a CPU.
         as_labels: return the label of each pixel's best score, as float, instead of all scores.
         amp: run the network in bfloat16 where PyTorch's autocast permits it.
-        max_pixels: images with more pixels are refused; a fit needs about 32 kB of memory per pixel.
+        max_pixels: images with more are refused; a fit takes about 32 kB of memory per pixel, 8.4 GB for 512 x 512.
         handlers: called with every new Ignite engine before it runs, to attach handlers to it.
 
     Raises:
         ValueError: if an argument is out of its range.
+        InputError: (in a call) if the images are larger than `max_pixels`.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class SelfClusteringInferer(Inferer):
         stack_size: int | None = None,
         as_labels: bool = False,
         amp: bool = False,
-        max_pixels: int = 1_500_000,
+        max_pixels: int = 512 * 512,
         handlers: Callable[[Engine], None] | None = None,
     ) -> None:
         super().__init__()
@@ -130,6 +134,13 @@ class SelfClusteringInferer(Inferer):
         """Do what a call does, and also return one report per image."""
         if inputs.ndim not in (4, 5):
             raise ValueError(f"SelfClusteringInferer needs [B, C, H, W] or [B, C, H, W, D], got {tuple(inputs.shape)}.")
+        height, width = inputs.shape[2:4]
+        if height * width > self.max_pixels:
+            raise InputError(
+                f"{height} x {width} pixels are more than max_pixels={self.max_pixels}: choose a smaller image_size, "
+                f"or a larger max_pixels if there are {height * width * _BYTES_PER_PIXEL / 1e9:.1f} GB of memory for "
+                "each image that is fitted at the same time."
+            )
         with torch.inference_mode(False), torch.enable_grad():
             images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
             images = images.detach().clone().float()
@@ -198,8 +209,6 @@ class SelfClusteringInferer(Inferer):
         height, width = image.shape[-2:]
         if not torch.isfinite(image).all():
             return "it contains NaN or infinite values; replace them before."
-        if height * width > self.max_pixels:
-            return f"{height} x {width} pixels are more than max_pixels={self.max_pixels}; resize it before."
         if max(height, width) < 3:
             return f"{height} x {width} pixels are too few for batch norm; resize it to at least 3 x 1."
         return ""

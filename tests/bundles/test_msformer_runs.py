@@ -73,6 +73,21 @@ def test_training_then_evaluation_cold_and_warm(bundle: str, kind: str, tmp_path
     assert rows[0] != rows[1]
 
 
+@pytest.mark.parametrize("files", [("inference", "variants/smoke"), ("train", "variants/smoke", "evaluate")])
+@pytest.mark.parametrize(("cut", "words"), [(True, "cannot be read"), (False, "do not fit this MSFormer")])
+def test_weights_to_start_from_are_read_strictly(files: tuple[str, ...], cut: bool, words: str, tmp_path: Path) -> None:
+    weights = tmp_path / "start.pt"
+    torch.save({"x": torch.zeros(1)}, weights)
+    if cut:
+        weights.write_bytes(weights.read_bytes()[:-100])
+    options = {"warm_start": True, "checkpoint": str(weights), "phantom_dir": str(tmp_path / "phantoms")}
+    with pytest.raises(Exception, match="evaluate") as error:
+        run_here("run", SKIN, *files, output_dir=str(tmp_path / "out"), **options)
+    assert isinstance(error.value.__cause__, InputError)
+    assert words in str(error.value.__cause__)
+    assert not list((tmp_path / "out").glob("*.*"))
+
+
 def test_lesion_masks_lie_on_the_picture(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     letter_picture(120, 170).save(tmp_path / "in" / "wide.png")

@@ -34,7 +34,7 @@ def epoch_of(checkpoint: Path) -> float:
     return trainer["iteration"] / trainer["epoch_length"]
 
 
-def test_killed_run_resumes_to_the_same_number_of_epochs(tmp_path: Path) -> None:
+def test_killed_run_resumes_to_the_weights_of_a_run_that_was_not(tmp_path: Path) -> None:
     options = {"output_dir": tmp_path, "ckpt_dir": tmp_path, "epochs": 4, "phantoms": 40}
     with open(tmp_path / "log.txt", "w") as log:
         arguments = command("training", BUNDLE, *SMALL, **options)
@@ -48,7 +48,12 @@ def test_killed_run_resumes_to_the_same_number_of_epochs(tmp_path: Path) -> None
     result = run_command("training", BUNDLE, *SMALL, "resume", **options)
     assert result.returncode == 0, result.stderr
     assert epoch_of(tmp_path / "checkpoint.pt") == 4
-    assert torch.load(tmp_path / "model.pt", weights_only=True)["decoder.pred.weight"].shape == (1, 16, 1, 1)
+    whole = {**options, "output_dir": tmp_path / "whole", "ckpt_dir": tmp_path / "whole"}
+    assert run_command("training", BUNDLE, *SMALL, **whole).returncode == 0
+    weights, wanted = (torch.load(folder / "model.pt", weights_only=True) for folder in (tmp_path, tmp_path / "whole"))
+    assert weights["decoder.pred.weight"].shape == (1, 16, 1, 1)
+    assert weights.keys() == wanted.keys()
+    assert [name for name, tensor in wanted.items() if not torch.equal(tensor, weights[name])] == []
 
 
 def workers_of(process: subprocess.Popen) -> list[int]:

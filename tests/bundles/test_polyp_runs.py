@@ -42,7 +42,7 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     assert (facts["classes"], facts["medseg"]) == (["background", "polyp"], __version__)
     assert 0 <= facts["score"] <= 1
     last = torch.load(trained / "checkpoint.pt", weights_only=True)
-    assert last.keys() == {"model", "average", "optimizer", "lr_scheduler", "trainer", "best"}
+    assert last.keys() == {"model", "average", "optimizer", "lr_scheduler", "trainer", "best", "early_stop"}
     assert list(trained.glob("events.out.tfevents.*"))
     assert len(list((trained / "phantoms" / "images").iterdir())) == 15
 

@@ -6,6 +6,7 @@ from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 
+from medseg.errors import InputError
 from medseg.inferers.self_clustering import SelfClusteringInferer
 from medseg.networks.msformer import MSFormer
 
@@ -103,11 +104,20 @@ def test_unusable_images_are_reported_and_the_others_fitted(caplog):
 
 
 def test_sizes_that_cannot_be_fitted():
-    for images, words in ((torch.rand(2, 3, 1, 1), "too few"), (torch.rand(1, 3, 30, 40), "max_pixels=1000")):
-        scores, reports = SelfClusteringInferer(max_pixels=1000).fit(images, network())
-        assert scores.shape == (len(images), 8, *images.shape[2:])
-        assert not scores.any()
-        assert all(words in report.problem for report in reports)
+    images = torch.rand(2, 3, 1, 1)
+    scores, reports = SelfClusteringInferer().fit(images, network())
+    assert scores.shape == (2, 8, 1, 1)
+    assert not scores.any()
+    assert all("too few" in report.problem for report in reports)
+
+
+@pytest.mark.parametrize("size", [(30, 40), (40, 30, 2)])
+def test_images_that_need_too_much_memory_are_refused(size):
+    inferer = SelfClusteringInferer(max_pixels=1000)
+    with pytest.raises(InputError, match=r"0 x .0 pixels are more than max_pixels=1000: .* 0.0 GB of memory for each"):
+        inferer(torch.rand(1, 3, *size), network())
+    with pytest.raises(InputError, match=r"max_pixels=262144: .* 8.4 GB of memory"):
+        SelfClusteringInferer()(torch.empty(1, 3, 1, 262145), network())
 
 
 def test_labels_and_slices_of_a_volume():

@@ -33,11 +33,15 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
         InputError: if the file is a web page or a git-lfs pointer, is damaged, or holds pickled objects, no tensors by
             name, or NaN or infinite values.
     """
-    path = Path(path)
-    content = _content(path)
+    content = read_content(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
+    return as_state_dict(content, path)
+
+
+def as_state_dict(content: Any, path: str | PathLike[str]) -> dict[str, Tensor]:
+    """`content` of the file `path` as name -> finite tensor; an `InputError` as of `read_state_dict` if it is not."""
     named = isinstance(content, Mapping) and all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     )
@@ -63,11 +67,12 @@ def read_facts(path: str | PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         InputError: as `read_state_dict`, before tensors are looked at.
     """
-    return dict(getattr(_content(Path(path)), "medseg", {}))
+    return dict(getattr(read_content(path), "medseg", {}))
 
 
-def _content(path: Path) -> Any:
-    """What the file holds, before anybody has looked whether these are weights."""
+def read_content(path: str | PathLike[str]) -> Any:
+    """What the file holds, weights or a checkpoint of other states too; errors as of `read_state_dict`."""
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no weight file '{path}': check the path, or train a network first.")
     _refuse_other_files(path)
@@ -106,7 +111,7 @@ def _read_pickle(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _refuse_other_numbers(path: Path, key: str, tensor: Tensor) -> None:
+def _refuse_other_numbers(path: str | PathLike[str], key: str, tensor: Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         raise InputError(f"'{path}' holds '{key}' sparse, quantized or without values: save plain tensors.")
     values = tensor.float() if tensor.is_floating_point() else tensor
