@@ -1,5 +1,3 @@
-"""A picture of every case of an evaluator."""
-
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.utils import CommonKeys, convert_to_numpy
 from PIL import Image
 
 from medseg.data.batches import batch_items
@@ -22,16 +21,14 @@ class CasePictures:
     """A PNG of every case of an evaluator: the outlines of its mask on the image.
 
     The outline of each label has a color of `medseg.results.pictures`; a true mask, where there is one, lies below in
-    white. An empty mask has no outline. A volume becomes a montage of slices as `draw_volume` describes it, with the
-    letters R and L at the patient's sides.
+    white. An empty mask has no outline. A volume becomes a montage of slices, see `draw_volume`.
 
     Items of `engine.state.output` need `image` (a MetaTensor that knows its file), `pred` and optionally `label`:
     label maps `[1, ...]` of 0, 1, 2, ... or one-hot `[C, ...]` with the background first, in the file's own pixels
     `[H, W]` or voxels `[X, Y, Z]`. The image is shown as its file has it (`medseg.data.sources.source_of`).
 
-    A picture is `NAME.png`, where NAME is the case's name; items that name their test set go to a folder of that name.
-    Every process writes those of its own cases. At the end of the run the first one joins the first `sheet` pictures
-    of `cases`, whoever wrote them, to a contact sheet, `overlays.png`.
+    A picture is `NAME.png` after its case, in a folder `set_name` where the item has one. Every process writes those of
+    its own cases; at the end of the run the first one joins them to a contact sheet, `overlays.png`.
 
     Args:
         output_dir: folder of the pictures; made when missing.
@@ -39,13 +36,9 @@ class CasePictures:
             lung tissue is (-1350, 150)); None for its 1st and 99th percentile. Pictures are shown as they are.
         slices: number of slices of a volume at most.
         columns: number of slices in a row.
-        max_side: of a picture, in pixels; larger ones are made smaller. The width of a montage stays below it too.
-        cases: items of all cases in their order, also those of earlier runs, with their file at `image_key`.
-        sheet: number of pictures in the contact sheet; none is written if it is 0 or no case has a picture.
-        image_key: key of the image in an output item.
-        pred_key: key of the predicted mask.
-        label_key: key of the true mask.
-        set_key: key of the test set's name.
+        max_side: of a picture or montage, in pixels; larger ones are made smaller.
+        cases: items of all cases in their order, also those of earlier runs, with their file as `image`.
+        sheet: number of pictures in the contact sheet, the first of `cases`; none is written if it is 0.
 
     Raises:
         ValueError: when a number is not positive or a range is empty, or (while running) when a mask has not the
@@ -62,10 +55,6 @@ class CasePictures:
         max_side: int = 1024,
         cases: Sequence[Mapping[str, Any]] = (),
         sheet: int = 12,
-        image_key: str = "image",
-        pred_key: str = "pred",
-        label_key: str = "label",
-        set_key: str = "set_name",
     ) -> None:
         if min(slices, columns) < 1 or max_side < 16 * columns or sheet < 0:
             raise ValueError(
@@ -81,17 +70,9 @@ class CasePictures:
         self.max_side = max_side
         self.cases = cases
         self.sheet = sheet
-        self.image_key = image_key
-        self.pred_key = pred_key
-        self.label_key = label_key
-        self.set_key = set_key
 
     def attach(self, engine: Engine) -> None:
-        """Write pictures after every batch, and the contact sheet at the end.
-
-        Args:
-            engine: evaluator whose postprocessing has brought the masks back to the file's pixels or voxels.
-        """
+        """Draw after every batch of an evaluator whose postprocessing restores the masks to the file's geometry."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         if self.sheet and len(self.cases):
             engine.add_event_handler(Events.COMPLETED, self._write_sheet)
@@ -99,9 +80,10 @@ class CasePictures:
     def __call__(self, engine: Engine) -> None:
         """Write the pictures of the batch just completed."""
         for item, given in zip(batch_items(engine.state.output), batch_items(engine.state.batch), strict=True):
-            file = case_source(getattr(item[self.image_key], "meta", {}))
-            masks = [_label_map(item[key]) for key in (self.label_key, self.pred_key) if item.get(key) is not None]
-            _write(self._draw(source_of(given, self.image_key), file, masks), self._picture_file(file, given))
+            file = case_source(getattr(item[CommonKeys.IMAGE], "meta", {}))
+            keys = (CommonKeys.LABEL, CommonKeys.PRED)
+            masks = [_label_map(item[key]) for key in keys if item.get(key) is not None]
+            _write(self._draw(source_of(given), file, masks), self._picture_file(file, given))
 
     def _draw(self, source: MetaTensor, file: str, masks: list[np.ndarray]) -> np.ndarray:
         shape = tuple(source.shape[: masks[-1].ndim])
@@ -118,13 +100,13 @@ class CasePictures:
         return draw_volume(image, affine, masks, self.intensity_range, self.slices, self.columns, self.max_side)
 
     def _picture_file(self, file: str, item: Mapping[str, Any]) -> Path:
-        return picture_file(self.output_dir, file, item.get(self.set_key, ""))
+        return picture_file(self.output_dir, file, item.get("set_name", ""))
 
     def _write_sheet(self, _engine: Engine) -> None:
         idist.barrier()  # until the other processes have written theirs
         if idist.get_rank() != 0:
             return
-        files = (self._picture_file(case[self.image_key], case) for case in self.cases)
+        files = (self._picture_file(case[CommonKeys.IMAGE], case) for case in self.cases)
         if found := list(islice(filter(Path.is_file, files), self.sheet)):
             _write(contact_sheet(found), self.output_dir / SHEET_FILE)
 
@@ -136,7 +118,7 @@ def _write(picture: np.ndarray, target: Path) -> None:
 
 def _label_map(mask: torch.Tensor) -> np.ndarray:
     """`[1, ...]` labels or `[C, ...]` one-hot as uint8 labels `[...]`."""
-    array = (mask.as_tensor() if isinstance(mask, MetaTensor) else torch.as_tensor(mask)).detach().cpu().numpy()
+    array = convert_to_numpy(mask)
     if len(array) == 1:
         return array[0].astype(np.uint8, copy=False)
     labels = np.zeros(array.shape[1:], dtype=np.uint8)

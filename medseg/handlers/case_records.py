@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai.utils import MetaKeys, convert_to_numpy
+from monai.utils import CommonKeys, MetaKeys, convert_to_numpy
 from skimage.color import rgb2gray
 
 from medseg.data.batches import batch_items
@@ -34,23 +34,14 @@ class CaseRecords:
     """A record of each case of an inference run: its measurements, and what they were made with.
 
     When a case's outputs are written, its record follows as `records/NAME.json` in the output folder, whole or not
-    at all: a case that has a record is done. At the end of the run all records of the folder, also those of earlier
-    runs, become its tables (:py:func:`medseg.results.write_measurement_tables`). The format is in
-    `medseg/results/measurements.schema.json`. In a config, as the last handler::
+    at all: a case that has a record is done, so this is the last handler of a config. At the end of the run all records
+    of the folder, also those of earlier runs, become its tables (`medseg.results.write_measurement_tables`). The format
+    is in `medseg/results/measurements.schema.json`.
 
-        - _target_: medseg.handlers.CaseRecords
-          output_dir: "@output_dir"
-          bundle_root: "@bundle_root"
-          weights: "@checkpoint"
-          seed: "@seed"
-          device: "@device"
-
-    Output items need the prediction in the source's geometry, whole numbers `[1, H, W]` or `[1, X, Y, Z]`, and the
-    image, a MetaTensor that knows its file. Intensities are those of the source (`medseg.data.source_of`): pictures
-    by their luminance (ITU-R BT.709), CT volumes in HU.
-
-    `seconds` is the time from the end of the case before to the case's outputs being written, divided by the images
-    in the batch; measuring is not in it.
+    Output items need `pred` in the source's geometry, whole numbers `[1, H, W]` or `[1, X, Y, Z]`, and `image`, a
+    MetaTensor that knows its file. Intensities are those of the source (`medseg.data.source_of`): pictures by their
+    luminance (ITU-R BT.709), CT volumes in HU. `seconds` is the time since the end of the batch before, without
+    measuring, divided by the images in the batch.
 
     Args:
         output_dir: folder of the outputs.
@@ -60,8 +51,6 @@ class CaseRecords:
         seed: seed of the run.
         device: where the network runs.
         measurements: if false, records hold no measurements and no tables are written.
-        image_key: key of the image in an output item.
-        pred_key: key of the label map.
 
     Raises:
         InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
@@ -76,8 +65,6 @@ class CaseRecords:
         seed: int | None = None,
         device: str | torch.device | None = None,
         measurements: bool = True,
-        image_key: str = "image",
-        pred_key: str = "pred",
     ) -> None:
         self.output_dir = Path(output_dir)
         self.bundle_root = bundle_root
@@ -85,19 +72,13 @@ class CaseRecords:
         self.seed = seed
         self.device = device
         self.measurements = measurements
-        self.image_key = image_key
-        self.pred_key = pred_key
         self._provenance: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._modality = ""
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator.
-
-        Args:
-            engine: evaluator whose postprocessing writes the outputs.
-        """
+        """Record the cases of an evaluator whose postprocessing writes the outputs."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._finish)
@@ -117,7 +98,7 @@ class CaseRecords:
         seconds = (time.perf_counter() - self._began) / max(1, len(items))
         for item, given in zip(items, batch_items(engine.state.batch), strict=True):
             record = self._record(item, given, seconds)
-            with atomic_write(self._path(record["case"])) as path:
+            with atomic_write(self.output_dir / RECORDS / f"{record['case']}.json") as path:
                 path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         self._began = time.perf_counter()
 
@@ -126,14 +107,11 @@ class CaseRecords:
         if self.measurements and idist.get_rank() == 0:
             write_measurement_tables(self.output_dir)
 
-    def _path(self, name: str) -> Path:
-        return self.output_dir / RECORDS / f"{name}.json"
-
     def _record(self, item: Mapping[str, Any], given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        source = case_source(item[self.image_key].meta)
+        source = case_source(item[CommonKeys.IMAGE].meta)
         name = case_name(source)
-        affine = _known_affine(item[self.pred_key])
-        shape = tuple(item[self.pred_key].shape[1:])
+        affine = _known_affine(item[CommonKeys.PRED])
+        shape = tuple(item[CommonKeys.PRED].shape[1:])
         return {
             "schema": RECORD_SCHEMA,
             "case": name,
@@ -164,9 +142,8 @@ class CaseRecords:
         self, item: Mapping[str, Any], given: Mapping[str, Any], source: str, affine: np.ndarray | None
     ) -> list[dict[str, Any]]:
         # whole numbers, as in the mask file, which holds no more than 8 bits either
-        labels = torch.as_tensor(item[self.pred_key])[0].to(torch.uint8)
-        values = convert_to_numpy(source_of(given, self.image_key))
-        intensities = _one_channel(values, tuple(labels.shape), source)
+        labels = torch.as_tensor(item[CommonKeys.PRED])[0].to(torch.uint8)
+        intensities = _one_channel(convert_to_numpy(source_of(given)), tuple(labels.shape), source)
         unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "gray level"
         return [asdict(segment) for segment in measure_segments(labels, self._names, affine, intensities, unit)]
 

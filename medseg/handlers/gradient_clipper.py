@@ -1,14 +1,10 @@
-"""Clip gradients between the backward pass and the step."""
-
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from torch import nn
 
 
 class GradientClipper:
-    """Scale the gradients down, all by one factor, where their common norm is above a limit.
-
-    For MONAI's trainers, between the backward pass and the step of the optimizer.
+    """Scale all gradients down by one factor where their common norm is above a limit, before the optimizer's step.
 
     Args:
         network: the network that is trained.
@@ -25,7 +21,7 @@ class GradientClipper:
         self.max_norm = max_norm
 
     def attach(self, engine: Engine) -> None:
-        """Register at the trainer's event after each backward pass."""
+        """Run after each backward pass of a MONAI trainer."""
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:

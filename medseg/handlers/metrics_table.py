@@ -1,15 +1,11 @@
-"""The table of an evaluation over several test sets."""
-
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from monai.utils import ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
+from monai.utils import CommonKeys, ImageMetaKey, ensure_tuple, evenly_divisible_all_gather, string_list_all_gather
 
 from medseg.data.batches import batch_items
 from medseg.files import atomic_write
@@ -24,33 +20,25 @@ _MEAN = "value of each image, mean over the images"
 class MetricsTable:
     """One table of an evaluation over several named test sets: a line per set, a column per metric.
 
-    The test sets are evaluated as one concatenated dataset whose items carry the name of their set. At the end of
-    the epoch the values per image are gathered over the processes, ordered as in the dataset, freed of the images
-    that a distributed sampler repeated (same set and file name), and averaged per set with equal weight for every
-    image. With more than one set a last line, `all images`, averages over every image of every set.
+    The test sets are evaluated as one concatenated dataset, whose items hold the name of their set as `set_name` (else
+    it is `images`) and as `image` a MetaTensor, whose file name tells the images apart. At the end of the epoch the
+    values per image are gathered over the processes, ordered as in the dataset, freed of the images that a distributed
+    sampler repeated (same set and file name), and averaged per set with equal weight for every image. With more than
+    one set a last line, `all images`, averages over every image of every set.
 
     The table goes to the log (with a legend) and, written by rank 0 alone, to `table.csv` and `table.md` in
     `output_dir`. In the log and in `table.md` a Dice has the 95 % interval of its mean (`mean_interval`). The values
     of each image go to `images.csv`, what each column means to `columns.json`, which `medseg report` and `compare`
-    read. In a config::
-
-        - _target_: medseg.handlers.MetricsTable
-          output_dir: "@output_dir"
-          metrics: {mean_dice: Dice@0.5, mean_iou: IoU@0.5, saliency: null}
-          dice: mean_dice
-
-    An image without a value (NaN) is left out of its mean, and the log says how many there were. A set whose images
-    all lack a value shows nan.
+    read. An image without a value (NaN) is left out of its mean, and the log says how many there were. A set whose
+    images all lack a value shows nan.
 
     Args:
         output_dir: folder of the files; made when missing.
         metrics: names in `engine.state.metric_details` and the headings of their columns: one for values `[N, 1]`, a
-            list for `[N, C]`, or None for a `medseg.metrics.ColumnMetric`, which declares its columns itself.
+            list for `[N, C]`, or None for a `medseg.metrics.ColumnMetric`, which declares its columns itself. For
+            example `{mean_dice: Dice@0.5, saliency: null}`.
         dice: which of `metrics`, one name or several, are the Dice of the masks as they are delivered. The report
             plots their columns and orders cases by them. A `ColumnMetric` says this itself too.
-        set_key: key of the set's name in a batch item; an item without it belongs to the set `images`.
-        image_key: key of the MetaTensor in a batch item whose file name tells the images apart.
-        name: logger to use; None for the engine's.
 
     Raises:
         ValueError: when `metrics` is empty or lacks one of `dice`, or (at the end of the epoch) when the engine has no
@@ -58,13 +46,7 @@ class MetricsTable:
     """
 
     def __init__(
-        self,
-        output_dir: str | Path,
-        metrics: Mapping[str, str | Sequence[str] | None],
-        dice: str | Sequence[str] = (),
-        set_key: str = "set_name",
-        image_key: str = "image",
-        name: str | None = None,
+        self, output_dir: str | Path, metrics: Mapping[str, str | Sequence[str] | None], dice: str | Sequence[str] = ()
     ) -> None:
         if not metrics:
             raise ValueError("MetricsTable needs at least one metric, for example {mean_dice: Dice@0.5}.")
@@ -73,21 +55,11 @@ class MetricsTable:
         self.output_dir = Path(output_dir)
         self.metrics = metrics
         self.dice = ensure_tuple(dice)
-        self.set_key = set_key
-        self.image_key = image_key
-        self.logger = logging.getLogger(name)
-        self._name = name
         self._sets: list[str] = []
         self._files: list[str] = []
 
     def attach(self, engine: Engine) -> None:
-        """Collect after every batch and make the table at the end of the epoch.
-
-        Args:
-            engine: evaluator whose metrics are attached already (MONAI's evaluators attach them first).
-        """
-        if self._name is None:
-            self.logger = engine.logger
+        """Tabulate the epochs of an evaluator whose metrics are attached already (MONAI's attach them first)."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -97,11 +69,11 @@ class MetricsTable:
 
     def _collect(self, engine: Engine) -> None:
         for item in batch_items(engine.state.batch):
-            meta = getattr(item[self.image_key], "meta", {})
+            meta = getattr(item[CommonKeys.IMAGE], "meta", {})
             # images that come from no file are told apart by their place in the run
             place = f"rank {idist.get_rank()}, image {len(self._files)}"
             self._files.append(str(meta.get(ImageMetaKey.FILENAME_OR_OBJ, place)))
-            self._sets.append(str(item.get(self.set_key, "images")))
+            self._sets.append(str(item.get("set_name", "images")))
 
     def __call__(self, engine: Engine) -> None:
         """Make the table from the state of an engine that has completed an epoch."""
@@ -125,7 +97,7 @@ class MetricsTable:
                     continue
                 missing = int(values[rows].isnan().any(dim=1).sum())
                 if missing:
-                    self.logger.warning(f"{name}: {missing} of {len(rows)} images have no value of {metric!r}.")
+                    engine.logger.warning(f"{name}: {missing} of {len(rows)} images have no value of {metric!r}.")
                 lines[name].update(zip(columns, values[rows].nanmean(dim=0).tolist(), strict=True))
         header = ["set", "images", *legend]
         body = [[name, len(groups[name]), *(line[head] for head in legend)] for name, line in lines.items()]
@@ -135,12 +107,12 @@ class MetricsTable:
         ]
         write_csv(self.output_dir / "table.csv", header, body, ".6f")
         write_csv(self.output_dir / "images.csv", ["set", "image", *legend], rows_of_images, ".6f")
-        told = [[_text(cell) for cell in line] for line in body]
+        told = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in line] for line in body]
         for column, described in enumerate(legend.values()):
             if described.is_dice:  # with its interval; maxima of averaged curves have none
                 for line, rows in zip(told, groups.values(), strict=True):
                     line[column + 2] = str(mean_interval([values_of_images[row][column] for row in rows]))
-        self._write_texts([header, *told], legend)
+        engine.logger.info(self._write_text([header, *told], legend))
         with atomic_write(self.output_dir / METRIC_COLUMNS) as path:
             path.write_text(json.dumps({head: column._asdict() for head, column in legend.items()}, indent=1) + "\n")
 
@@ -181,17 +153,13 @@ class MetricsTable:
             raise ValueError(f"{metric!r} has {width} values per image, but {len(names)} column names: {names}.")
         return dict.fromkeys(names, MetricColumn(_MEAN, is_dice=metric in self.dice))
 
-    def _write_texts(self, cells: list[list[str]], legend: dict[str, MetricColumn]) -> None:
-        """Bring header and lines, with the legend, into the log and into `table.md`."""
+    def _write_text(self, cells: list[list[str]], legend: dict[str, MetricColumn]) -> str:
+        """Write header and lines, with the legend, to `table.md`; returns them as text for the log."""
         notes = [f"{head}: {column.meaning}" for head, column in legend.items()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
-        self.logger.info("\n".join(["Evaluation", *lines, *notes]))
-        cells.insert(1, ["---", *["---:"] * (len(widths) - 1)])
-        lines = [f"| {' | '.join(line)} |" for line in cells]
+        rule = ["---", *["---:"] * (len(widths) - 1)]
+        rows = [f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:])]
         with atomic_write(self.output_dir / "table.md") as path:
-            path.write_text("\n".join([*lines, "", *(f"- {note}" for note in notes), ""]), encoding="utf-8")
-
-
-def _text(cell: Any) -> str:
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+            path.write_text("\n".join([*rows, "", *(f"- {note}" for note in notes), ""]), encoding="utf-8")
+        lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
+        return "\n".join(["Evaluation", *lines, *notes])
