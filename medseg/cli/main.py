@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medseg import __version__
+from medseg.cli.audit import add_audit
 from medseg.cli.compare import add_compare
 from medseg.cli.convert import add_convert
 from medseg.cli.export import add_export
@@ -16,7 +17,7 @@ from medseg.cli.serve import add_serve
 from medseg.errors import user_error
 
 _COMMANDS: tuple[Callable[[Any], None], ...] = (
-    *(add_run, add_convert, add_inspect, add_export, add_report, add_compare, add_serve),
+    *(add_run, add_convert, add_inspect, add_export, add_report, add_compare, add_audit, add_serve),
 )
 _EPILOG = """examples:
   python -m medseg run ssformer_polyp_segmentation images masks

@@ -118,7 +118,7 @@ def test_as_a_program(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-COMMANDS = ("run", "convert", "inspect", "export", "report", "compare", "serve")
+COMMANDS = ("run", "convert", "inspect", "export", "report", "compare", "audit", "serve")
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ WRITTEN = {
     "docs/run.md": ["results/measurements.csv", "masks/*.png"],
     "docs/measurements.md": ["results/measurements.csv"],
     "docs/report.md": ["results/report.html"],
+    "docs/audit.md": ["audit/audit.json", "audit/audit.html"],
     "docs/dicom.md": ["bundles/*/masks/*.dcm", "bundles/*/mask.dcm"],
     "docs/tracking.md": ["bundles/*/runs/a/mlruns.db"],
     "docs/export.md": ["*.zip", "downloads/*/models/model.onnx", "downloads/*/masks/*.png"],

@@ -41,15 +41,21 @@ def embedded(pictures: Sequence[Path]) -> dict[Path, Embedded]:
         picture = _small(path, side)
         if picture is None:
             continue
-        stream = io.BytesIO()
-        # full color resolution, or thin outlines would fade
-        picture.save(stream, format="JPEG", quality=85, subsampling=0, optimize=True)
-        used += stream.tell()
+        one = embed(picture)
+        used += len(one.address) * 3 // 4  # base64 takes four characters for three bytes
         if used > LARGEST_PICTURES:
             break
-        data = base64.b64encode(stream.getvalue()).decode("ascii")
-        found[path] = Embedded(f"data:image/jpeg;base64,{data}", *picture.size)
+        found[path] = one
     return found
+
+
+def embed(picture: Image.Image) -> Embedded:
+    """A picture, RGB, as a JPEG in the page."""
+    stream = io.BytesIO()
+    # full color resolution, or thin outlines would fade
+    picture.save(stream, format="JPEG", quality=85, subsampling=0, optimize=True)
+    data = base64.b64encode(stream.getvalue()).decode("ascii")
+    return Embedded(f"data:image/jpeg;base64,{data}", *picture.size)
 
 
 def _small(path: Path, side: int) -> Image.Image | None:

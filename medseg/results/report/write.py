@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import ignite.distributed as idist
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from medseg.errors import InputError
 from medseg.files import atomic_write
@@ -39,15 +39,11 @@ def write_report(output_dir: str | os.PathLike[str]) -> Path:
     shown = shown_pictures(results)
     pictures = embedded([one.file for one in shown])
     anchors = {one.file: f"case-{number}" for number, one in enumerate(shown) if one.file in pictures}
-    environment = Environment(
-        loader=PackageLoader("medseg.results.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(number=format_number, label_color=label_color)
     made_with = facts(results)
-    page = environment.get_template("page.html").render(
+    page = template("page.html").render(
         title=title(results),
-        date=_minute(results.date) if results.date else "date unknown",
-        written=_minute(datetime.now(timezone.utc)),
+        date=minute(results.date) if results.date else "date unknown",
+        written=minute(datetime.now(timezone.utc)),
         results=results,
         counts=counts(results),
         evaluation=evaluation(results, anchors),
@@ -84,5 +80,15 @@ def write_report_if(wanted: bool, output_dir: str | os.PathLike[str]) -> None:
         logger.warning("No report: %s", error)
 
 
-def _minute(date: datetime) -> str:
+def template(name: str) -> Template:
+    """A page's template, which escapes what it shows."""
+    environment = Environment(
+        loader=PackageLoader("medseg.results.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(number=format_number, label_color=label_color)
+    return environment.get_template(name)
+
+
+def minute(date: datetime) -> str:
+    """A date in UTC as text, to the minute."""
     return date.strftime("%Y-%m-%d %H:%M UTC")
