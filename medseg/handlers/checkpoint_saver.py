@@ -22,10 +22,10 @@ class AtomicCheckpointSaver(CheckpointSaver):
     """MONAI's checkpoint saver for runs that may be killed at any moment and resumed (`ResumeLoader`).
 
     - A file appears whole or not at all, and the one it replaces goes only after that.
-    - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors become plain ones. A
-      `save_dict` of one item gives a file that is that item's `state_dict`.
-    - The saver of the best model has a `state_dict`, its best score: put it into the `save_dict` of the saver of the last
-      state, which is attached after the `ValidationHandler`.
+    - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors become plain ones.
+      A `save_dict` of one item gives a file that is that item's `state_dict`.
+    - The saver of the best model has a `state_dict`, its best score: put it into the `save_dict` of the saver of the
+      last state, which is attached after the `ValidationHandler`.
     - A key metric that is NaN is the worst score; with MONAI's a NaN in the first epoch is never beaten.
 
     In a distributed run rank 0 alone writes, networks wrapped by `DistributedDataParallel` unwrapped.
