@@ -1,4 +1,5 @@
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,8 +20,11 @@ from medseg.data.sources import source_of
 from medseg.errors import InputError
 from medseg.files import atomic_write, case_name, case_source
 from medseg.results.measurements import measure_segments
+from medseg.results.plausibility import find_implausible
 from medseg.results.provenance import read_metadata, run_provenance
 from medseg.results.tables import RECORD_SCHEMA, RECORDS, write_measurement_tables
+
+logger = logging.getLogger("medseg")
 
 # what a run may have written for a case: kind -> what follows the output folder
 _OUTPUTS = {
@@ -45,7 +49,8 @@ class CaseRecords:
 
     Args:
         output_dir: folder of the outputs.
-        bundle_root: folder of the bundle; its metadata name the labels, the bundle and its version.
+        bundle_root: folder of the bundle; its metadata name the labels, what is plausible of them, the bundle and its
+            version.
         weights: the weight file, of which name and SHA-256 are recorded; None or False if there is none, as when a
             network is fitted to each image.
         seed: seed of the run.
@@ -75,6 +80,7 @@ class CaseRecords:
         self._provenance: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._modality = ""
+        self._plausible: dict[str, Any] = {}
         self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
@@ -89,6 +95,7 @@ class CaseRecords:
         channels = formats["outputs"]["pred"]["channel_def"]
         self._names = {int(label): name for label, name in channels.items() if name != "background"}
         self._modality = formats["inputs"]["image"].get("modality", "")
+        self._plausible = metadata.get("plausible", {})
         self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
         self._began = time.perf_counter()
 
@@ -112,15 +119,20 @@ class CaseRecords:
         name = case_name(source)
         affine = _known_affine(item[CommonKeys.PRED])
         shape = tuple(item[CommonKeys.PRED].shape[1:])
+        outputs = self._outputs(name)
+        measured, warnings = self._measure(item, given, source, affine) if self.measurements else ([], [])
+        for warning in warnings:
+            logger.warning("%s: %s", name, warning)
         return {
             "schema": RECORD_SCHEMA,
             "case": name,
             "source": source,
-            "outputs": self._outputs(name),
+            "outputs": outputs,
             "shape": shape,
             "spacing_mm": None if affine is None else np.linalg.norm(affine[:3, : len(shape)], axis=0).tolist(),
             "seconds": seconds,
-            "measurements": self._measure(item, given, source, affine) if self.measurements else [],
+            "measurements": measured,
+            "warnings": warnings,
             "provenance": {**self._provenance, "finished": datetime.now(timezone.utc).isoformat(timespec="seconds")},
         }
 
@@ -140,12 +152,15 @@ class CaseRecords:
 
     def _measure(
         self, item: Mapping[str, Any], given: Mapping[str, Any], source: str, affine: np.ndarray | None
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """The measurements, and what of them is not plausible."""
         # whole numbers, as in the mask file, which holds no more than 8 bits either
         labels = torch.as_tensor(item[CommonKeys.PRED])[0].to(torch.uint8)
         intensities = _one_channel(convert_to_numpy(source_of(given)), tuple(labels.shape), source)
         unit = "HU" if labels.ndim == 3 and self._modality == "CT" else "gray level"
-        return [asdict(segment) for segment in measure_segments(labels, self._names, affine, intensities, unit)]
+        segments = measure_segments(labels, self._names, affine, intensities, unit)
+        warnings = find_implausible(self._plausible, segments, intensities, unit)
+        return [asdict(segment) for segment in segments], warnings
 
 
 def _one_channel(values: np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:

@@ -19,38 +19,23 @@ from medseg.files import atomic_write
 
 
 class AtomicCheckpointSaver(CheckpointSaver):
-    """MONAI's checkpoint saver for runs that may be killed at any moment and resumed.
+    """MONAI's checkpoint saver for runs that may be killed at any moment and resumed (`ResumeLoader`).
 
-    What it adds to :py:class:`monai.handlers.CheckpointSaver`:
+    - A file appears whole or not at all, and the one it replaces goes only after that.
+    - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors become plain ones.
+      A `save_dict` of one item gives a file that is that item's `state_dict`.
+    - The saver of the best model has a `state_dict`, its best score: put it into the `save_dict` of the saver of the
+      last state, which is attached after the `ValidationHandler`.
+    - A key metric that is NaN is the worst score; with MONAI's a NaN in the first epoch is never beaten.
 
-    - A file appears whole or not at all, and the one it replaces goes only after that. MONAI's writes in
-      place and deletes the old best model before it writes the new one.
-    - `last_filename` gives the checkpoint of every `save_interval` epochs one fixed name.
-    - The best score so far can be saved and restored: the saver has `state_dict` and `load_state_dict`. Put
-      the saver that keeps the best model into the `save_dict` of the saver that keeps the last checkpoint,
-      and into the `load_dict` of the `CheckpointLoader` on resuming::
-
-        best:  AtomicCheckpointSaver(save_key_metric, key_metric_filename="model.pt", save_dict={"model"})
-        last:  AtomicCheckpointSaver(save_interval=1, last_filename="checkpoint.pt",
-                                     save_dict={"model", "optimizer", "lr_scheduler", "trainer", "best"})
-
-      Attach `last` after the `ValidationHandler`, or the score it stores is one validation old.
-    - Every file loads with `torch.load(weights_only=True)`: numpy numbers and arrays and MetaTensors within
-      the states become plain ones. A `save_dict` of one item gives a file that is that item's `state_dict`.
-    - With `facts`, the best and the final model say what they are: the state dict carries them as an attribute, which
-      `torch.load(weights_only=True)` restores, `medseg.networks.checkpoints.read_facts` reads and nothing else minds.
-    - A key metric that is NaN counts as the worst score (with MONAI's a NaN in the first epoch is never
-      beaten).
-
-    In a distributed run rank 0 alone writes. Networks wrapped by `DistributedDataParallel` are saved
-    unwrapped.
+    In a distributed run rank 0 alone writes, networks wrapped by `DistributedDataParallel` unwrapped.
 
     Args:
         save_dir: folder of the checkpoints.
         save_dict: names and objects with a `state_dict`.
-        last_filename: fixed name of the interval checkpoint; needs `save_interval`, excludes `n_saved`.
-        facts: plain Python values by name, which go into every file that is a `state_dict` itself, with the version of
-            medseg and the score that the file was kept for.
+        last_filename: fixed name of the checkpoint of every `save_interval` epochs; excludes `n_saved`.
+        facts: plain Python values by name, which every file that is a `state_dict` itself carries as an attribute, with
+            the version of medseg and the score that it was kept for; `medseg.networks.checkpoints.read_facts` reads it.
         kwargs: every other argument of :py:class:`monai.handlers.CheckpointSaver`.
 
     Raises:
@@ -87,19 +72,11 @@ class AtomicCheckpointSaver(CheckpointSaver):
         return self._key_metric_checkpoint
 
     def state_dict(self) -> dict[str, Any]:
-        """The best scores so far and their files.
-
-        Raises:
-            ValueError: when this saver keeps no best model (`save_key_metric` is False).
-        """
+        """The best scores so far and their files; a `ValueError` if this saver keeps no best model."""
         return dict(self._best().state_dict())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from the best scores of an earlier run: only a better model replaces its best file.
-
-        Raises:
-            ValueError: when this saver keeps no best model (`save_key_metric` is False).
-        """
+        """Go on from the best scores of an earlier run: only a better model replaces its best file."""
         self._best().load_state_dict(state_dict)
 
 

@@ -13,8 +13,7 @@ def copy_for_average(network: nn.Module) -> nn.Module:
     Args:
         network: the network; `DistributedDataParallel` around it is left out.
     """
-    module = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
-    return deepcopy(module).eval().requires_grad_(False)
+    return deepcopy(getattr(network, "module", network)).eval().requires_grad_(False)
 
 
 class WeightAverage(EMAHandler):

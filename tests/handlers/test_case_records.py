@@ -36,6 +36,7 @@ from medseg.errors import InputError
 from medseg.files import case_name
 from medseg.handlers import CaseRecords
 from medseg.results import PictureWriter, VolumeWriter, provenance, write_measurement_tables
+from medseg.results.report import write_report
 
 ROOT = Path(__file__).parents[2]
 POLYP, LUNG = (ROOT / "bundles" / f"ssformer_{name}_segmentation" for name in ("polyp", "lung_ct"))
@@ -131,6 +132,7 @@ def test_pictures_in_a_batch(tmp_path: Path, out: Path) -> None:
         # luminance of the color, as the picture was before it was rescaled
         assert measured["mean_intensity"] == pytest.approx(0.2125 * 200 + 0.7154 * 100 + 0.0721 * 50)
         assert measured["intensity_unit"] == "gray level"
+        assert found["warnings"] == []
         origin = found["provenance"]
         assert (origin["weights"], origin["seed"], origin["device"]) == ("best.pt", 3, "cpu")
         assert origin["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -171,6 +173,36 @@ def test_volume_in_milliliters_and_hounsfield_units(tmp_path: Path, out: Path) -
     assert [(row["name"], row["slice"], row["area_mm2"]) for row in rows] == [
         ("left lung", str(index), "40") for index in range(2, 6)
     ]
+
+
+def test_what_is_not_plausible_is_told(tmp_path: Path, out: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    lung = np.full((9, 8, 7), -1000, np.int16)
+    lung[2:7, 2:7, 2:6] = 700
+    spine = np.full((9, 8, 7), -5, np.int16)
+    spine[2:7, 2:7, 2:6] = 1200
+    for name, values, side in (("good", lung, 25), ("large", lung, 45.79), ("mr", spine, 25)):
+        image = nibabel.Nifti1Image(values, np.diag([side, side, side, 1]))
+        nibabel.save(image, tmp_path / "in" / f"{name}.nii.gz")
+    run(tmp_path / "in", out)
+    report = write_report(out).read_text()
+    wanted = {
+        "good": ["The volume of right lung is 0 ml, plausible are 200 to 5000 ml"],
+        "large": [
+            "The volume of left lung is 9601 ml, plausible are 200 to 5000 ml",
+            "The volume of right lung is 0 ml",
+        ],
+        "mr": [
+            "The lowest value of the source is -5, plausible are -4096 to -300 HU",
+            "The volume of right lung is 0 ml",
+        ],
+    }
+    for name, starts in wanted.items():
+        warnings = record(out, name)["warnings"]
+        assert [text.startswith(start) for text, start in zip(warnings, starts, strict=True)] == [True] * len(starts)
+        for text in warnings:
+            assert f"{name}: {text}" in caplog.text
+            assert text in report
 
 
 def test_earlier_records_stay_in_the_tables(tmp_path: Path, out: Path) -> None:

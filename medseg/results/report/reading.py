@@ -125,6 +125,7 @@ def _read_records(results: Results) -> None:
     for path in sorted((results.folder / RECORDS).glob("*.json")):
         _take(results, found, _json(path), f"{RECORDS}/{path.name}")  # newer than the tables that are made of them
     results.records = [dict(found[case]) for case in sorted(found)]
+    results.problems += [(one["case"], str(text)) for one in results.records for text in one.get("warnings") or ()]
     results.volumes |= any(len(record.get("shape") or []) == 3 for record in results.records)
 
 
