@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from monai.config import PathLike
@@ -11,8 +12,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
 from medseg.errors import InputError
+from medseg.losses.mask_loss import IGNORED
 
+_VALUES_REMEDY = (
+    "list the value or color of each class in label_values, give that of pixels that do not count as ignore, and save "
+    "masks as PNG, not as JPEG"
+)
 _WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOR = 2**24
 # what Pillow raises on damaged files; it has no common base class for them
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -56,7 +63,7 @@ def decode_mask(path: PathLike) -> np.ndarray:
     return (mask_luminance(path) > 127).astype(np.uint8)[..., None]
 
 
-def mask_luminance(path: PathLike) -> np.ndarray:
+def mask_luminance(path: PathLike, ignore: int | None = None) -> np.ndarray:
     """Decode a mask to gray, with label values spread to the full range.
 
     A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette that is lighter at 0
@@ -65,6 +72,7 @@ def mask_luminance(path: PathLike) -> np.ndarray:
 
     Args:
         path: as for `decode_picture`.
+        ignore: value in the file that becomes 0, see `mask_values`; None if there is none.
 
     Returns:
         uint8 array `(H, W)` in 0..255.
@@ -80,7 +88,36 @@ def mask_luminance(path: PathLike) -> np.ndarray:
         gray = np.asarray(image)
     else:
         gray = np.asarray(_to_rgb(image, path).convert("L"))
+    if ignore is not None:
+        gray = np.where(mask_values(path) == ignore, np.uint8(0), gray)
     return gray * np.uint8(255) if gray.max() == 1 else gray
+
+
+def mask_values(path: PathLike, colors: bool = False) -> np.ndarray:
+    """The values of a mask as its file has them.
+
+    Args:
+        path: as for `decode_picture`.
+        colors: whether colors count, which become whole numbers of 2**24 on, and not gray values or palette indices.
+
+    Returns:
+        int64 array `(H, W)`.
+
+    Raises:
+        InputError: As `decode_picture`, or the mask is in color and colors do not count.
+    """
+    image = _open(path)
+    if not colors and image.mode in (*_WIDE_GRAY_MODES, "L", "P", "1"):
+        return np.asarray(image).astype(np.int64)
+    rgb = np.asarray(_to_rgb(image, path)).astype(np.int64)
+    if colors:
+        return _COLOR + (rgb << (16, 8, 0)).sum(-1)
+    if (rgb != rgb[..., :1]).any():
+        raise InputError(
+            f"{path} is in color: list the colors of the classes in label_values, as [[0, 0, 0], [255, 0, 0]], or save "
+            "class numbers."
+        )
+    return rgb[..., 0]
 
 
 class PictureReader(ImageReader):
@@ -113,18 +150,100 @@ class PictureReader(ImageReader):
         paths = ensure_tuple(img)
         if len(paths) != 1:
             raise InputError(f"{len(paths)} files are listed for one picture ({paths}): list exactly one.")
-        array = self._decode(paths[0])
+        array = self.decode(paths[0])
         return array, {MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape[:2]), MetaKeys.ORIGINAL_CHANNEL_DIM: -1}
 
-    def _decode(self, path: PathLike) -> np.ndarray:
+    def decode(self, path: PathLike) -> np.ndarray:
+        """The array of a file, channel last."""
         return decode_picture(path)
 
 
 class MaskReader(PictureReader):
-    """Reader of binary masks for MONAI's `LoadImaged(keys, reader=...)`: 0 and 1, `(H, W, 1)`; see `decode_mask`."""
+    """Reader of masks for MONAI's `LoadImaged(keys, reader=...)`: class numbers from 0, uint8 `(H, W, 1)`.
 
-    def _decode(self, path: PathLike) -> np.ndarray:
-        return decode_mask(path)
+    Without arguments, masks are binary and read by `decode_mask`. For several classes the values of the file are kept:
+    gray values, or the indices of a palette.
+
+    Args:
+        num_classes: with the background, 2 to 254.
+        label_values: value of class 0, 1, ... in the files, 0 to 255, or its color `[red, green, blue]`; None for
+            0, 1, ..., and for two classes for what `decode_mask` does.
+        ignore: value of pixels that do not count, which become `IGNORED`; None if there are none.
+
+    Raises:
+        InputError: `label_values` are not one different value for each class, or `ignore` is among them.
+    """
+
+    def __init__(
+        self, num_classes: int = 2, label_values: Sequence[int | Sequence[int]] | None = None, ignore: int | None = None
+    ) -> None:
+        super().__init__()
+        given = range(num_classes) if label_values is None else label_values
+        values = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+        self.colors = all(isinstance(value, Sequence) for value in values)
+        bytes_of = [list(value) if isinstance(value, Sequence) else [value] for value in values]
+        if (
+            not 2 <= num_classes < IGNORED
+            or not len({str(value) for value in values}) == len(values) == num_classes
+            or any(len(parts) != (3 if self.colors else 1) or set(parts) - set(range(256)) for parts in bytes_of)
+        ):
+            raise InputError(
+                f"label_values {given} must be {num_classes} different values 0 to 255, or colors [red, green, blue], "
+                "one for each of classes."
+            )
+        self.ignore = ignore
+        self.binary = num_classes == 2 and label_values is None
+        self.label_values: list[Any] = values
+        self._codes = [_code(value) for value in values]
+        if not self.binary and ignore in self._codes:
+            raise InputError(f"ignore {ignore} is also the value of a class in {values}: choose another.")
+
+    def decode(self, path: PathLike) -> np.ndarray:
+        """The class numbers of a file, `(H, W, 1)`.
+
+        Raises:
+            UnknownValuesError: The file has values of no class.
+            InputError: As `decode_picture`, or it is in color and `label_values` are numbers.
+        """
+        if self.binary and self.ignore is None:
+            return decode_mask(path)
+        values = mask_values(path, self.colors)
+        if self.binary:
+            classes = (mask_luminance(path, self.ignore) > 127).astype(np.uint8)
+            classes[values == self.ignore] = IGNORED
+            return classes[..., None]
+        classes = np.full(values.shape, IGNORED, np.uint8)
+        for number, code in enumerate(self._codes):
+            classes[values == code] = number
+        if (unknown := np.unique(values[(classes == IGNORED) & (values != self.ignore)])).size:
+            raise UnknownValuesError(path, [_value(code) for code in unknown.tolist()], self.label_values)
+        return classes[..., None]
+
+
+class UnknownValuesError(InputError):
+    """A mask has values that belong to no class.
+
+    Args:
+        path: the mask.
+        values: those values, or colors.
+        known: the values of the classes.
+    """
+
+    def __init__(self, path: PathLike, values: list[object], known: Sequence[object]) -> None:
+        self.values = f"{', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}"
+        super().__init__(
+            f"{path} holds {self.values}, not only the values of the classes, {', '.join(map(str, known))}: "
+            f"{_VALUES_REMEDY}."
+        )
+
+
+def _code(value: int | Sequence[int]) -> int:
+    """A value itself, a color as the number that `mask_values` makes of it."""
+    return _COLOR + (value[0] << 16) + (value[1] << 8) + value[2] if isinstance(value, Sequence) else int(value)
+
+
+def _value(code: int) -> int | list[int]:
+    return [code >> 16 & 255, code >> 8 & 255, code & 255] if code >= _COLOR else code
 
 
 def _unreadable(path: PathLike, reason: object) -> InputError:
