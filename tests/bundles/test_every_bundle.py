@@ -161,7 +161,7 @@ RECIPE = {"pretrained", "average", "encoder_rate", "clip_norm", "ema_decay", "op
 RECIPE |= {"train::handlers", "train::trainer::amp", "train::trainer::amp_kwargs", "train::saver::save_dict"}
 RECIPE |= {"validate::saver::save_dict", "validate::evaluator::network", "validate::evaluator::amp"}
 CT = {"context_slices", "hu_max", "hu_min", "out_channels", "spacing", "volume_device", "overlap", "output_format"}
-CLASSES = {"classes", "label_values", "label_set", "label_reader", "label_names", "ignore"}  # of pictures
+CLASSES = {"classes", "label_values", "label_set", "label_names", "mask_suffix", "ignore"}  # of pictures
 SIBLINGS = {
     ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "train"): {
         *(NUMBERS | CT | CLASSES | RECIPE | {"mean", "std", "facts", "trained_with"}),
