@@ -12,7 +12,8 @@ from PIL import ExifTags, Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from medseg.data.listing import shown
-from medseg.data.pictures import MaskReader, UnknownValuesError, decode_picture, mask_luminance
+from medseg.data.masks import MaskReader, UnknownValuesError, mask_luminance
+from medseg.data.pictures import decode_picture
 from medseg.errors import InputError
 
 _MISSING = "missing file, put it there or leave the pair out of the list"

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from medseg.data.pictures import MaskReader
+from medseg.data.masks import MaskReader
 from medseg.errors import InputError
 from medseg.losses.mask_loss import IGNORED
 
