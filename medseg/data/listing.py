@@ -54,6 +54,8 @@ def find_images(path: PathLike) -> list[dict[str, str]]:
         raise InputError(f"{path} does not exist: give a picture or a folder of pictures.")
     found = _by_stem(path, _PICTURE) or _by_stem(path / "images", _PICTURE)
     if not found:
+        if folders := [str(folder) for folder in sorted(path.glob("*/")) if _by_stem(folder, _PICTURE)]:
+            raise InputError(f"{path} holds pictures in subfolders only: give one of them, {shown(folders)}.")
         raise InputError(f"{path} holds no pictures: put {_PICTURE.wanted} files there.")
     return [{"image": str(file)} for file in found.values()]
 

@@ -108,7 +108,7 @@ def open_upright(path: PathLike) -> Image.Image:
     except _DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
     # Pillow keeps the upper bytes of 16-bit colors
-    if cut and max(high for _, high in upright.convert("RGB").getextrema()) < 2**6:
+    if cut and np.asarray(upright.convert("RGB")).max() < 2**6:
         raise _unreadable(path, "its 16-bit colors need no more than 14 bits")
     return upright
 
@@ -124,13 +124,13 @@ def wide_gray(image: Image.Image, path: PathLike) -> np.ndarray:
         raise _unreadable(path, f"its values {values.min()}..{values.max()} do not fit into 16 bits")
     bits = next(bits for bits in (8, 10, 12, 14, 16) if values.max() < 2**bits)
     if bits < 16 and values.any():
-        _log_bits(path, bits)
+        _log_bits(str(path), bits)
     gray = np.rint(values / ((2**bits - 1) / 255)).astype(np.uint8)
     return 255 - gray if image.info.get(_WHITE_IS_ZERO) else gray
 
 
 @cache
-def _log_bits(path: PathLike, bits: int) -> None:
+def _log_bits(path: str, bits: int) -> None:
     logger.info("%s has 16-bit values that need only %d bits: %d is taken for white", path, bits, 2**bits - 1)
 
 

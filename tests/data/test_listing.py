@@ -147,3 +147,10 @@ def test_masks_whose_names_end_otherwise(tmp_path: Path, folders: tuple[str, str
     (masks / "b1_mask.png").unlink()
     with pytest.raises(InputError, match=r"b1\.jpg \(no mask\)"):
         find_pairs(tmp_path, None, "_mask")
+
+
+def test_pictures_in_subfolders_are_told(tmp_path: Path) -> None:
+    touch(tmp_path / "first", ["a.png"])
+    touch(tmp_path / "second", ["a.png"])
+    with pytest.raises(InputError, match=r"pictures in subfolders only: give one of them, .*first, .*second\.$"):
+        find_images(tmp_path)
