@@ -198,6 +198,13 @@ def _set_in_configs(configs: Path, name: str, value: Any) -> None:
         for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
             tensor["spatial_shape"] = [value if size == default else size for size in tensor["spatial_shape"]]
         (configs / "metadata.json").write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    if name == "classes":  # the metadata name them, too
+        metadata = json.loads((configs / "metadata.json").read_text())
+        metadata["network_data_format"]["outputs"]["pred"] |= {
+            "num_channels": 1 if len(value) == 2 else len(value),
+            "channel_def": {str(number): label for number, label in enumerate(value)},
+        }
+        (configs / "metadata.json").write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
     for file in [file for file in files if file.is_file() and name.split("::")[0] in _parser(file)] or files[:1]:
         set_values(file, {name: value})
 

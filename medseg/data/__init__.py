@@ -5,8 +5,10 @@ from medseg.data.checks import check_pairs
 from medseg.data.failures import CaseFailure, describe_failure, disk_full_error
 from medseg.data.fault_tolerant_dataset import SOURCE_KEY, FaultTolerantDataset
 from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, detect_input_type
+from medseg.data.label_set import LabelSet
 from medseg.data.listing import find_images, find_pairs, find_test_pairs, find_volume_pairs, find_volumes
-from medseg.data.pictures import MaskReader, PictureReader, decode_mask, decode_picture
+from medseg.data.masks import MaskReader, decode_mask
+from medseg.data.pictures import PictureReader, decode_picture
 from medseg.data.sources import source_of
 from medseg.data.splits import Splits, find_split, split_pairs
 from medseg.data.volume_checks import check_volume_pairs
@@ -18,6 +20,7 @@ __all__ = [
     "VOLUME_SUFFIXES",
     "CaseFailure",
     "FaultTolerantDataset",
+    "LabelSet",
     "MaskReader",
     "PictureReader",
     "Splits",

@@ -41,7 +41,8 @@ def detect_input_type(path: PathLike, certain: bool = False) -> set[str]:
     Args:
         path: a file, or a folder, of which the entries and those of its `images/` count. Hidden files do not.
         certain: count only names that can be nothing else. Without it, files that have no suffix or a number for one
-            (as DICOM files often have) and subfolders (which may hold DICOM series) count as volumes.
+            (as DICOM files often have) and subfolders (which may hold DICOM series) count as volumes, and a
+            subfolder of pictures as pictures.
 
     Returns:
         `{"pictures"}`, `{"volumes"}` (NIfTI or DICOM), both, or neither.
@@ -57,7 +58,10 @@ def _visible(folder: Path) -> list[Path]:
 
 def _type_of(entry: Path, certain: bool) -> str | None:
     if entry.is_dir():
-        return None if certain or entry.name in _DATASET_FOLDERS else VOLUMES
+        if certain or entry.name in _DATASET_FOLDERS:
+            return None
+        inside = {_type_of(file, certain) for file in _visible(entry) if not file.is_dir()}
+        return PICTURES if PICTURES in inside and VOLUMES not in inside else VOLUMES
     if has_suffix(entry, PICTURE_SUFFIXES):
         return PICTURES
     if has_suffix(entry, VOLUME_SUFFIXES + DICOM_SUFFIXES):

@@ -54,6 +54,8 @@ def find_images(path: PathLike) -> list[dict[str, str]]:
         raise InputError(f"{path} does not exist: give a picture or a folder of pictures.")
     found = _by_stem(path, _PICTURE) or _by_stem(path / "images", _PICTURE)
     if not found:
+        if folders := [str(folder) for folder in sorted(path.glob("*/")) if _by_stem(folder, _PICTURE)]:
+            raise InputError(f"{path} holds pictures in subfolders only: give one of them, {shown(folders)}.")
         raise InputError(f"{path} holds no pictures: put {_PICTURE.wanted} files there.")
     return [{"image": str(file)} for file in found.values()]
 
@@ -86,15 +88,17 @@ def find_volumes(path: PathLike) -> list[dict[str, str]]:
     return series
 
 
-def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
+def find_pairs(dataset_dir: PathLike, split: PathLike | None = None, mask_suffix: str = "") -> list[dict[str, str]]:
     """List the pictures and masks of a dataset folder.
 
-    The folder holds `images/` and `masks/`; a picture and its mask have the same stem and any of the suffixes of
-    pictures. Hidden files and other suffixes are ignored.
+    The folder holds `images/` and `masks/`, or pictures and masks that differ by `mask_suffix`, itself or in `images/`.
+    A mask has the stem of its picture with `mask_suffix`, and any of the suffixes of pictures. Hidden files and other
+    suffixes are ignored.
 
     Args:
         dataset_dir: the dataset folder.
         split: file of the stems to list, see `split_path` and `read_split`; `None` lists all.
+        mask_suffix: end of the stems of masks, for example `_mask`.
 
     Returns:
         `{"image": path, "label": path}` per pair, sorted by stem; never empty.
@@ -103,7 +107,7 @@ def find_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dic
         InputError: A folder is missing or empty, two files of one folder have the same stem, a file has no
             counterpart, or the split file is missing, empty or names stems that are not there.
     """
-    return _find_pairs(Path(dataset_dir), "masks", split, _PICTURE)
+    return _find_pairs(Path(dataset_dir), "masks", split, _PICTURE, mask_suffix or "")
 
 
 def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> list[dict[str, str]]:
@@ -126,7 +130,8 @@ def find_volume_pairs(dataset_dir: PathLike, split: PathLike | None = None) -> l
 def find_test_pairs(
     test_sets: Mapping[str, PathLike | Sequence[PathLike]] | None,
     dataset_dir: PathLike,
-    find: Callable[[PathLike, PathLike | None], list[dict[str, str]]] = find_pairs,
+    find: Callable[..., list[dict[str, str]]] = find_pairs,
+    mask_suffix: str = "",
 ) -> list[dict[str, str]]:
     """List the pairs of several named test folders, one after the other.
 
@@ -135,6 +140,7 @@ def find_test_pairs(
             used if there is one. `None` for the one folder `dataset_dir`, under its own name.
         dataset_dir: the dataset folder, used where `test_sets` is `None`.
         find: what lists the pairs of a folder: `find_pairs` or `find_volume_pairs`.
+        mask_suffix: as for `find_pairs`.
 
     Returns:
         `{"image": path, "label": path, "set_name": name}` per pair.
@@ -151,7 +157,8 @@ def find_test_pairs(
         folder, *split = [place] if isinstance(place, str | os.PathLike) else place
         if len(split) > 1:
             raise InputError(f"test_sets['{name}'] must be a folder or [folder, split file], got {place!r}.")
-        found = find(folder, find_split(folder, split[0] if split else None, "test.txt"))
+        file = find_split(folder, split[0] if split else None, "test.txt")
+        found = find(folder, file, mask_suffix) if mask_suffix else find(folder, file)
         pairs += [{**pair, "set_name": str(name)} for pair in found]
     return pairs
 
@@ -162,10 +169,22 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _find_pairs(root: Path, label_folder: str, split: PathLike | None, kind: _Kind) -> list[dict[str, str]]:
+def _find_pairs(
+    root: Path, label_folder: str, split: PathLike | None, kind: _Kind, suffix: str = ""
+) -> list[dict[str, str]]:
     if not root.is_dir():
         raise InputError(f"The dataset folder {root} does not exist: set dataset_dir to a folder that does.")
-    images, labels = (_in_subfolder(root, name, kind) for name in ("images", label_folder))
+    joint = _in_one_folder(root, label_folder, kind)
+    if joint and suffix:
+        labels = {stem: file for stem, file in joint.items() if stem.endswith(suffix)}
+        images = {stem: file for stem, file in joint.items() if stem not in labels}
+    elif joint and (likely := _likely_suffix(joint, joint)):
+        raise InputError(f"{root} holds {kind.image}s and {kind.label}s in one folder: pass --mask_suffix {likely}.")
+    else:
+        images, labels = (_in_subfolder(root, name, kind) for name in ("images", label_folder))
+    labels = {stem.removesuffix(suffix): file for stem, file in labels.items() if stem.endswith(suffix)}
+    if not labels:
+        raise InputError(f"{root} holds no {kind.label} whose name ends with {suffix}: correct mask_suffix.")
     stems = sorted(images.keys() | labels.keys())
     if split is not None:
         file = split_path(root, split)
@@ -181,9 +200,30 @@ def _find_pairs(root: Path, label_folder: str, split: PathLike | None, kind: _Ki
     if lonely:
         raise InputError(
             f"{root} holds files without their counterpart: {shown(lonely)}. "
-            f"Give a {kind.label} the name of its {kind.image}, or list the complete pairs in a split file."
+            + (
+                f"Pass --mask_suffix {likely}."
+                if not suffix and (likely := _likely_suffix(images, labels))
+                else f"Give a {kind.label} the name of its {kind.image}, or list the complete pairs in a split file."
+            )
         )
     return [{"image": str(images[stem]), "label": str(labels[stem])} for stem in stems]
+
+
+def _in_one_folder(root: Path, label_folder: str, kind: _Kind) -> dict[str, Path]:
+    """The files of a dataset folder without one for labels, its own or those of `images/`; else none."""
+    if kind is not _PICTURE or (root / label_folder).is_dir():
+        return {}
+    return _by_stem(root if not (root / "images").is_dir() else root / "images", kind)
+
+
+def _likely_suffix(images: Mapping[str, Path], labels: Mapping[str, Path]) -> str:
+    """What makes stems of labels of all stems of images, those that end with it apart; empty if nothing does."""
+    first = next(iter(sorted(images, key=len)), "")
+    for suffix in (label[len(first) :] for label in labels if label.startswith(first) and label != first):
+        stems = [stem for stem in images if not stem.endswith(suffix)]
+        if stems and not suffix.isdigit() and all(stem + suffix in labels for stem in stems):
+            return suffix
+    return ""
 
 
 def _in_subfolder(root: Path, name: str, kind: _Kind) -> dict[str, Path]:

@@ -1,7 +1,9 @@
-"""Reading of 2-D pictures and masks in image orientation, whatever their file mode."""
+"""Reading of 2-D pictures in image orientation, whatever their file mode."""
 
+import logging
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from monai.config import PathLike
@@ -12,7 +14,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
 from medseg.errors import InputError
 
-_WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+logger = logging.getLogger("medseg")
+
+WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_SAMPLE_FORMAT, _SIGNED, _PHOTOMETRIC = 339, 2, 262  # of TIFF
+_WHITE_IS_ZERO = "white is zero"
 # what Pillow raises on damaged files; it has no common base class for them
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -20,9 +26,10 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Im
 def decode_picture(path: PathLike) -> np.ndarray:
     """Decode a picture to RGB, in the orientation in which a viewer shows it.
 
-    An EXIF orientation is applied. Gray, 1-bit, palette and CMYK pictures become RGB. 16-bit gray values are divided by
-    257, so that 0..65535 becomes 0..255. Transparent pixels are composed on black: dropping the alpha channel would
-    uncover whatever color the file hides below it. Of a file with several pages the first is read.
+    An EXIF orientation is applied. Gray, 1-bit, palette and CMYK pictures become RGB. 16-bit gray values are scaled to
+    0..255 by the bits that they need, 8, 10, 12, 14 or 16; if fewer than 16, the log says so once. Transparent pixels
+    are composed on black: dropping the alpha channel would uncover whatever color the file hides below it. Of a file
+    with several pages the first is read.
 
     Args:
         path: a file of one of `PICTURE_FORMATS`. The content decides, not the suffix.
@@ -31,56 +38,13 @@ def decode_picture(path: PathLike) -> np.ndarray:
         uint8 array `(H, W, 3)` in 0..255.
 
     Raises:
-        InputError: The file is missing, damaged or truncated, is of another format, or holds floating point or more
-            than 16-bit values.
+        InputError: The file is missing, damaged or truncated, is of another format, or holds floating point, signed
+            8-bit or more than 16-bit values, or 16-bit colors of at most 14 bits, which Pillow would make black.
     """
-    image = _open(path)
-    if image.mode in _WIDE_GRAY_MODES:
-        gray = np.rint(_wide_values(image, path) / 257).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=-1)
-    return np.asarray(_to_rgb(image, path))
-
-
-def decode_mask(path: PathLike) -> np.ndarray:
-    """Decode a binary mask: foreground is where `mask_luminance` is above 127.
-
-    Args:
-        path: as for `decode_picture`.
-
-    Returns:
-        uint8 array `(H, W, 1)` of 0 and 1; all 0 for an empty mask.
-
-    Raises:
-        InputError: As `decode_picture`.
-    """
-    return (mask_luminance(path) > 127).astype(np.uint8)[..., None]
-
-
-def mask_luminance(path: PathLike) -> np.ndarray:
-    """Decode a mask to gray, with label values spread to the full range.
-
-    A file whose largest value (or palette index) is 1 holds labels, so 1 becomes 255. A palette that is lighter at 0
-    than at 1 belongs to a picture, not to a label table, and is read by its colors. 16-bit values are divided by 257,
-    unless none is above 255: then the file is an 8-bit mask in a wider container.
-
-    Args:
-        path: as for `decode_picture`.
-
-    Returns:
-        uint8 array `(H, W)` in 0..255.
-
-    Raises:
-        InputError: As `decode_picture`.
-    """
-    image = _open(path)
-    if image.mode in _WIDE_GRAY_MODES:
-        values = _wide_values(image, path)
-        gray = np.rint(values / 257 if values.max() > 255 else values).astype(np.uint8)
-    elif image.mode == "P" and _is_label_palette(image):
-        gray = np.asarray(image)
-    else:
-        gray = np.asarray(_to_rgb(image, path).convert("L"))
-    return gray * np.uint8(255) if gray.max() == 1 else gray
+    image = open_upright(path)
+    if image.mode in WIDE_GRAY_MODES:
+        return np.repeat(wide_gray(image, path)[..., None], 3, axis=-1)
+    return np.asarray(to_rgb(image, path))
 
 
 class PictureReader(ImageReader):
@@ -113,46 +77,69 @@ class PictureReader(ImageReader):
         paths = ensure_tuple(img)
         if len(paths) != 1:
             raise InputError(f"{len(paths)} files are listed for one picture ({paths}): list exactly one.")
-        array = self._decode(paths[0])
+        array = self.decode(paths[0])
         return array, {MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape[:2]), MetaKeys.ORIGINAL_CHANNEL_DIM: -1}
 
-    def _decode(self, path: PathLike) -> np.ndarray:
+    def decode(self, path: PathLike) -> np.ndarray:
+        """The array of a file, channel last."""
         return decode_picture(path)
-
-
-class MaskReader(PictureReader):
-    """Reader of binary masks for MONAI's `LoadImaged(keys, reader=...)`: 0 and 1, `(H, W, 1)`; see `decode_mask`."""
-
-    def _decode(self, path: PathLike) -> np.ndarray:
-        return decode_mask(path)
 
 
 def _unreadable(path: PathLike, reason: object) -> InputError:
     return InputError(f"{path} cannot be read ({reason}): replace it, or save it again as an 8-bit PNG.")
 
 
-def _open(path: PathLike) -> Image.Image:
+def open_upright(path: PathLike) -> Image.Image:
     """Load all pixels and turn them upright."""
     try:
         # not by name: Pillow memory-maps a named uncompressed TIFF with rows and columns swapped
         with open(path, "rb") as file, Image.open(file, formats=list(PICTURE_FORMATS)) as image:
-            return ImageOps.exif_transpose(image)
+            tags = getattr(image, "tag_v2", {})
+            if image.mode not in WIDE_GRAY_MODES and _SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
+                raise _unreadable(path, "it holds signed values")
+            cut = image.mode not in WIDE_GRAY_MODES and any(";16" in str(tile.args) for tile in image.tile)
+            if tags.get(_PHOTOMETRIC) == 0 and image.mode in WIDE_GRAY_MODES:
+                image.info[_WHITE_IS_ZERO] = True  # Pillow inverts 8 bits only
+            upright = ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: check its path.") from None
     except UnidentifiedImageError:
         raise _unreadable(path, f"it is not a {', '.join(PICTURE_FORMATS)} picture") from None
     except _DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+    # Pillow keeps the upper bytes of 16-bit colors
+    if cut and np.asarray(upright.convert("RGB")).max() < 2**6:
+        raise _unreadable(path, "its 16-bit colors need no more than 14 bits")
+    return upright
 
 
-def _wide_values(image: Image.Image, path: PathLike) -> np.ndarray:
+def wide_gray(image: Image.Image, path: PathLike) -> np.ndarray:
+    """A picture of one of `WIDE_GRAY_MODES` as uint8 gray `(H, W)`, scaled by the bits that its values need.
+
+    Raises:
+        InputError: A value is negative or needs more than 16 bits.
+    """
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise _unreadable(path, f"its values {values.min()}..{values.max()} do not fit into 16 bits")
-    return values
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if values.max() < 2**bits)
+    if bits < 16 and values.any():
+        _log_bits(str(path), bits)
+    gray = np.rint(values / ((2**bits - 1) / 255)).astype(np.uint8)
+    return 255 - gray if image.info.get(_WHITE_IS_ZERO) else gray
 
 
-def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
+@cache
+def _log_bits(path: str, bits: int) -> None:
+    logger.info("%s has 16-bit values that need only %d bits: %d is taken for white", path, bits, 2**bits - 1)
+
+
+def to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
+    """A picture in RGB, composed on black.
+
+    Raises:
+        InputError: It holds floating point values, or colors that cannot be converted.
+    """
     if image.mode == "F":
         raise _unreadable(path, "it holds floating point values")
     try:
@@ -162,11 +149,3 @@ def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise _unreadable(path, error) from error
-
-
-def _is_label_palette(image: Image.Image) -> bool:
-    """Whether the palette indices are 0 and 1, with 1 not darker than 0."""
-    if int(np.asarray(image).max()) != 1:
-        return False
-    palette = image.getpalette("RGB") or []
-    return sum(palette[3:6]) >= sum(palette[:3])

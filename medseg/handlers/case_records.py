@@ -1,7 +1,7 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -56,6 +56,7 @@ class CaseRecords:
         seed: seed of the run.
         device: where the network runs.
         measurements: if false, records hold no measurements and no tables are written.
+        label_names: of labels 1, 2, ... in the records; None for those of the metadata.
 
     Raises:
         InputError: (while running) when a prediction has not the source's shape, or the image knows no file.
@@ -70,6 +71,7 @@ class CaseRecords:
         seed: int | None = None,
         device: str | torch.device | None = None,
         measurements: bool = True,
+        label_names: Sequence[str] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.bundle_root = bundle_root
@@ -77,6 +79,7 @@ class CaseRecords:
         self.seed = seed
         self.device = device
         self.measurements = measurements
+        self.label_names = label_names
         self._provenance: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._modality = ""
@@ -94,6 +97,8 @@ class CaseRecords:
         formats = metadata["network_data_format"]
         channels = formats["outputs"]["pred"]["channel_def"]
         self._names = {int(label): name for label, name in channels.items() if name != "background"}
+        if self.label_names is not None:
+            self._names = dict(enumerate(self.label_names, start=1))
         self._modality = formats["inputs"]["image"].get("modality", "")
         self._plausible = metadata.get("plausible", {})
         self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)

@@ -35,8 +35,8 @@ class MetricsTable:
     Args:
         output_dir: folder of the files; made when missing.
         metrics: names in `engine.state.metric_details` and the headings of their columns: one for values `[N, 1]`, a
-            list for `[N, C]`, or None for a `medseg.metrics.ColumnMetric`, which declares its columns itself. For
-            example `{mean_dice: Dice@0.5, saliency: null}`.
+            list for `[N, C]`, or None for a `medseg.metrics.ColumnMetric`, which declares its columns itself and may be
+            switched off. For example `{mean_dice: Dice@0.5, saliency: null}`.
         dice: which of `metrics`, one name or several, are the Dice of the masks as they are delivered. The report
             plots their columns and orders cases by them. A `ColumnMetric` says this itself too.
 
@@ -86,6 +86,8 @@ class MetricsTable:
         legend: dict[str, MetricColumn] = {}
         images: list[torch.Tensor] = []
         for metric, heads in self.metrics.items():
+            if heads is None and metric not in details:
+                continue
             values = self._values(details, metric, len(files))
             images.append(values)
             summary: ColumnMetric | None = summaries.get(metric) if heads is None else None

@@ -14,6 +14,7 @@ from medseg.files import atomic_write, case_name, file_sha256
 from medseg.results.failures import FAILURES_FILE
 from medseg.results.fingerprint import describe, differences
 from medseg.results.provenance import read_metadata
+from medseg.results.tables import RECORDS
 
 logger = logging.getLogger("medseg")
 
@@ -98,7 +99,7 @@ class ResultsFolder:
         return [] if image.is_file() and image.stat().st_mtime > written else masks
 
     def _record_path(self, case: Mapping[str, str]) -> Path:
-        return self.path / "records" / f"{case_name(case['image'])}.json"
+        return self.path / RECORDS / f"{case_name(case['image'])}.json"
 
     def _record(self, case: Mapping[str, str]) -> dict[str, Any]:
         """The record of a case; empty if there is none or it is no record."""
@@ -117,7 +118,8 @@ class ResultsFolder:
 
     def _check_settings(self, facts: Mapping[str, Any]) -> None:
         earlier = _read_json(self.path / "settings.json")
-        if earlier.get("schema") != _SCHEMA:
+        # without a record there are no results, as after a start that failed
+        if earlier.get("schema") != _SCHEMA or not any((self.path / RECORDS).glob("*.json")):
             return
         for name in sorted(earlier.keys() | facts.keys()):
             self._compare(name, earlier.get(name), facts.get(name))

@@ -1,11 +1,14 @@
 """Writing masks and maps: pictures in 2-D, NIfTI in 3-D. Each file appears whole or not at all."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monai.config import NdarrayOrTensor, PathLike
 from monai.data import NibabelWriter, PILWriter
+from PIL import Image
 
 from medseg.files import atomic_write
 
@@ -18,7 +21,16 @@ class PictureWriter(PILWriter):
     MONAI's `PILWriter` transposes: it expects `[C, W, H]`, the counterpart of its reader. This one takes `[C, H, W]`.
     With `SaveImaged(..., output_ext=".png", scale=255, output_dtype="uint8", resample=False)` a mask `[1, H, W]` of 0
     and 1 becomes an 8-bit gray PNG of 0 and 255, H rows by W columns. The suffix decides the format.
+
+    Args:
+        label_values: value of class 0, 1, ... in the file, 0 to 255, or its color `[red, green, blue]`: then the file
+            has the class numbers, with a palette of these colors. None writes the data as they are.
+        kwargs: arguments of `PILWriter`.
     """
+
+    def __init__(self, label_values: Sequence[int | Sequence[int]] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.label_values = label_values
 
     def set_data_array(
         self,
@@ -35,11 +47,22 @@ class PictureWriter(PILWriter):
         super().set_data_array(data_array, channel_dim, squeeze_end_dims=False, contiguous=contiguous, **kwargs)
         if channel_dim is not None and self.data_obj.shape[-1] == 1:
             self.data_obj = self.data_obj[..., 0]
+        if self.label_values is not None and not self._colors:
+            self.data_obj = np.asarray(self.label_values, dtype=np.uint8)[np.asarray(self.data_obj, dtype=np.uint8)]
+
+    @property
+    def _colors(self) -> bool:
+        return self.label_values is not None and isinstance(self.label_values[0], Sequence)
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
         """Write the picture; with `verbose` its name is logged."""
         with atomic_write(Path(filename), keep_suffix=True) as temporary:
-            super().write(temporary, verbose=False, reverse_indexing=False, **kwargs)
+            if self._colors:
+                picture = Image.fromarray(np.asarray(self.data_obj, dtype=np.uint8))
+                picture.putpalette(np.asarray(self.label_values, dtype=np.uint8).tobytes())
+                picture.save(temporary)
+            else:
+                super().write(temporary, verbose=False, reverse_indexing=False, **kwargs)
         if verbose:
             logger.info("wrote %s", filename)
 

@@ -161,15 +161,21 @@ RECIPE = {"pretrained", "average", "encoder_rate", "clip_norm", "ema_decay", "op
 RECIPE |= {"train::handlers", "train::trainer::amp", "train::trainer::amp_kwargs", "train::saver::save_dict"}
 RECIPE |= {"validate::saver::save_dict", "validate::evaluator::network", "validate::evaluator::amp"}
 CT = {"context_slices", "hu_max", "hu_min", "out_channels", "spacing", "volume_device", "overlap", "output_format"}
+CLASSES = {"classes", "label_values", "label_set", "label_names", "mask_suffix", "ignore"}  # of pictures
 SIBLINGS = {
     ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "train"): {
-        *(NUMBERS | CT | RECIPE | {"mean", "std", "facts", "trained_with"}),
+        *(NUMBERS | CT | CLASSES | RECIPE | {"mean", "std", "facts", "trained_with"}),
         *("checks", "data_dir", "pairs", "loss::loss", "network_def::in_channels", "network_def::out_channels"),
         *("train::preprocessing", "validate::preprocessing", "validate::postprocessing", "validate::inferer"),
         *("validate::key_metric", "validate::additional_metrics", "validate::handlers", "validate::evaluator::device"),
     },
     ("ssformer_polyp_segmentation", "ssformer_lung_ct_segmentation", "inference"): {
-        *(NUMBERS | CT | {"mean", "std", "facts", "trained_with", "sw_batch_size", "save_probabilities", "imports"}),
+        *(
+            NUMBERS
+            | CT
+            | CLASSES
+            | {"mean", "std", "facts", "trained_with", "sw_batch_size", "save_probabilities", "imports"}
+        ),
         *("input_kind", "cases", "data_dir", "network_def::in_channels", "network_def::out_channels"),
         *("preprocessing", "postprocessing", "inferer", "handlers", "evaluator::device"),
     },

@@ -16,7 +16,7 @@ from running import BUNDLES
 from medseg.bundle.export import export_bundle
 from medseg.bundle.monai_label import copy_for_label
 from medseg.cli.main import main
-from medseg.data.pictures import decode_mask
+from medseg.data.masks import decode_mask
 from medseg.errors import InputError
 from medseg.files import file_sha256
 from medseg.networks import SSFormer
@@ -48,7 +48,8 @@ def test_the_bundle_is_set_to_them() -> None:
     """Also where the file itself is not at hand, as beside an exported network."""
     said = read_facts(WEIGHTS)["trained_with"]
     facts = yaml.safe_load((BUNDLE / "configs" / "inference.yaml").read_text())["facts"]
-    assert {**facts["defaults"], **facts["absent"]} == said
+    two_classes = {"classes": ["background", "polyp"], "label_values": None}  # of which the file says nothing
+    assert {**facts["defaults"], **facts["absent"]} == {**two_classes, **said}
     formats = json.loads((BUNDLE / "configs" / "metadata.json").read_text())["network_data_format"]
     size = [said["image_size"]] * 2
     assert formats["inputs"]["image"]["spatial_shape"] == formats["outputs"]["pred"]["spatial_shape"] == size

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg.data import check_pairs, find_pairs
+from medseg.data import MaskReader, check_pairs, find_pairs
 from medseg.errors import InputError
 
 MASK = np.zeros((40, 56), np.uint8)
@@ -75,3 +75,62 @@ def test_long_lists_are_cut(root: Path) -> None:
 def test_no_pairs() -> None:
     with pytest.raises(InputError, match="empty"):
         check_pairs([])
+
+
+def palette_mask(path: Path, classes: np.ndarray, *colors: tuple[int, int, int]) -> None:
+    image = Image.fromarray(classes)
+    image.putpalette([part for color in colors for part in color])
+    image.save(path)
+
+
+def shapes(size: int = 120, small: int = 9) -> np.ndarray:
+    """A large class 2 and a small class 1, which is about 1.5 % of the foreground."""
+    classes = np.zeros((size, size), np.uint8)
+    classes[20:90, 35:110] = 2
+    classes[5 : 5 + small, 5 : 5 + small] = 1
+    return classes
+
+
+@pytest.mark.parametrize("values", [(0, 128, 255), (0, 1, 255), (0, 60, 220), (0, 150, 255)])
+def test_a_mask_of_several_classes_is_refused_for_two(tmp_path: Path, values: tuple[int, int, int]) -> None:
+    save(tmp_path / "a.png", np.array(values, np.uint8)[shapes()])
+    save(tmp_path / "image.png", shapes())
+    pairs = [{"image": str(tmp_path / "image.png"), "label": str(tmp_path / "a.png")}]
+    with pytest.raises(
+        InputError, match=rf"mask of more than two values, list its classes.*a.png \(also {values[1]}\)"
+    ):
+        check_pairs(pairs)
+    check_pairs(pairs, reader=MaskReader(3, values))
+
+
+def test_a_palette_of_several_classes_is_refused_for_two(tmp_path: Path) -> None:
+    save(tmp_path / "image.png", shapes())
+    pairs = [{"image": str(tmp_path / "image.png"), "label": str(tmp_path / "a.png")}]
+    palette_mask(tmp_path / "a.png", shapes(), (0, 0, 0), (255, 0, 0), (255, 255, 0))
+    with pytest.raises(InputError, match="list its classes"):
+        check_pairs(pairs)
+    palette_mask(tmp_path / "a.png", shapes(), (0, 0, 0), (128, 0, 0), (0, 128, 0))
+    with pytest.raises(InputError, match="name its classes"):
+        check_pairs(pairs)
+    check_pairs(pairs, reader=MaskReader(3))
+
+
+@pytest.mark.parametrize("quality", [20, 50, 75, 95])
+def test_noise_of_jpeg_and_soft_outlines_are_no_classes(tmp_path: Path, quality: int) -> None:
+    row, column = np.mgrid[:200, :240]
+    mask = (((row - 90) ** 2 + (column - 120) ** 2 < 900) * 255).astype(np.uint8)
+    save(tmp_path / "image.png", mask)
+    save(tmp_path / "a.jpg", mask, quality=quality)
+    with Image.open(tmp_path / "a.jpg") as noisy:
+        noisy.save(tmp_path / "a.png")
+    soft = Image.fromarray(mask).resize((60, 50), Image.Resampling.BOX).resize((240, 200), Image.Resampling.BICUBIC)
+    soft.save(tmp_path / "soft.png")
+    for name in ("a.jpg", "a.png", "soft.png"):
+        check_pairs([{"image": str(tmp_path / "image.png"), "label": str(tmp_path / name)}])
+
+
+def test_values_of_no_class_are_listed(root: Path) -> None:
+    save(root / "masks" / "b.png", MASK // 255 * 9)
+    with pytest.raises(InputError, match=r"mask with values of no class, .* as ignore \(1\): .*b.png \(9\)$"):
+        check_pairs(find_pairs(root), reader=MaskReader(3, [0, 100, 255]))
+    check_pairs(find_pairs(root), reader=MaskReader(3, [0, 9, 255]))

@@ -13,6 +13,8 @@ from medseg.data import detect_input_type
         (["a.nii", "b.NII.GZ"], {"volumes"}, {"volumes"}),
         (["images/a.nii.gz", "labels/a.nii.gz"], {"volumes"}, {"volumes"}),
         (["series/IM1", "series/IM2"], {"volumes"}, set()),
+        (["first/a.png", "second/b.png"], {"pictures"}, set()),
+        (["series/IM1", "series/preview.png"], {"volumes"}, set()),
         (["IM1", "1.2.840.1"], {"volumes"}, set()),
         (["study.zip"], {"volumes"}, {"volumes"}),
         (["a.png", "README"], {"pictures", "volumes"}, {"pictures"}),

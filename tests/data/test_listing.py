@@ -127,3 +127,30 @@ def test_test_sets_keep_their_names_and_splits(tmp_path: Path) -> None:
         find_test_pairs({}, tmp_path)
     with pytest.raises(InputError, match=r"test_sets\['A'\]"):
         find_test_pairs({"A": ["one", "two", "three"]}, tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("images", "masks"), ("images", "images"), ("", "")])
+def test_masks_whose_names_end_otherwise(tmp_path: Path, folders: tuple[str, str]) -> None:
+    images, masks = (tmp_path / folder for folder in folders)
+    touch(images, ["a.jpg", "a.1.jpg", "b10.jpg", "b1.jpg"])
+    touch(masks, ["a_mask.png", "a.1_mask.png", "b10_mask.png", "b1_mask.png"])
+    with pytest.raises(InputError, match=r"[Pp]ass --mask_suffix _mask\.$"):
+        find_pairs(tmp_path)
+    (tmp_path / "some.txt").write_text("a.jpg\nb1\n")
+    expected = [{"image": str(images / f"{n}.jpg"), "label": str(masks / f"{n}_mask.png")} for n in ("a", "b1")]
+    assert find_pairs(tmp_path, "some.txt", "_mask") == expected
+    assert len(find_pairs(tmp_path, None, "_mask")) == 4
+    pairs = find_test_pairs({"one": [tmp_path, "some.txt"]}, tmp_path, mask_suffix="_mask")
+    assert pairs == [{**pair, "set_name": "one"} for pair in expected]
+    with pytest.raises(InputError, match="no mask whose name ends with _label: correct mask_suffix"):
+        find_pairs(tmp_path, None, "_label")
+    (masks / "b1_mask.png").unlink()
+    with pytest.raises(InputError, match=r"b1\.jpg \(no mask\)"):
+        find_pairs(tmp_path, None, "_mask")
+
+
+def test_pictures_in_subfolders_are_told(tmp_path: Path) -> None:
+    touch(tmp_path / "first", ["a.png"])
+    touch(tmp_path / "second", ["a.png"])
+    with pytest.raises(InputError, match=r"pictures in subfolders only: give one of them, .*first, .*second\.$"):
+        find_images(tmp_path)

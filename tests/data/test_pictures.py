@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImage, LoadImaged
 from PIL import Image
+from tifffile import imwrite
 
 from medseg.data import MaskReader, PictureReader, decode_mask, decode_picture
-from medseg.data.pictures import mask_luminance
+from medseg.data.masks import mask_luminance
 from medseg.errors import InputError
 
 # an "L": no rotation or mirror image of it equals itself
@@ -188,3 +189,33 @@ def test_reader_takes_one_file_and_known_suffixes(tmp_path: Path) -> None:
     assert not reader.verify_suffix(["a.png", "b.nii.gz"])
     with pytest.raises(InputError, match="2 files"):
         LoadImage(reader=reader)([tmp_path / "a.png", tmp_path / "b.png"])
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_wide_values_are_scaled_by_their_own_bits(tmp_path: Path, bits: int, caplog: pytest.LogCaptureFixture) -> None:
+    white = 2**bits - 1
+    caplog.set_level("INFO")
+    path = save(tmp_path / "a.tif", np.where(ROWS, white, white // 4).astype(np.uint16))
+    for _ in range(2):
+        np.testing.assert_array_equal(decode_picture(path)[..., 0], np.where(ROWS, 255, 63 if bits == 8 else 64))
+    assert [record.message for record in caplog.records if f"need only {bits} bits: {white} is" in record.message]
+    assert len(caplog.records) == 1
+    np.testing.assert_array_equal(decode_mask(path)[..., 0], ROWS)
+
+
+@pytest.mark.parametrize("white", [4095, 65535])
+def test_wide_tiff_whose_zero_is_white(tmp_path: Path, white: int) -> None:
+    path = save(tmp_path / "a.tif", np.where(ROWS, 0, white).astype(np.uint16), tiffinfo={262: 0})
+    np.testing.assert_array_equal(decode_picture(path)[..., 0], ROWS * 255)
+    np.testing.assert_array_equal(decode_mask(path)[..., 0], ROWS)
+
+
+def test_what_pillow_reads_wrongly_is_refused(tmp_path: Path) -> None:
+    signed = save(tmp_path / "signed.tif", GRAY, tiffinfo={339: 2})
+    with pytest.raises(InputError, match=r"signed.tif cannot be read \(it holds signed values\)"):
+        decode_picture(signed)
+    imwrite(tmp_path / "dim.tif", COLOR.astype(np.uint16) * 16, photometric="rgb")
+    with pytest.raises(InputError, match=r"dim.tif cannot be read \(its 16-bit colors need no more than 14 bits\)"):
+        decode_picture(tmp_path / "dim.tif")
+    imwrite(tmp_path / "full.tif", COLOR.astype(np.uint16) * 257, photometric="rgb")
+    np.testing.assert_array_equal(decode_picture(tmp_path / "full.tif"), COLOR)

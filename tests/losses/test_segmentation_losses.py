@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.losses import DeepSupervisionLoss, DiceCELoss
 
-from medseg.losses import PixelwiseDiceBCELoss, StructureLoss
+from medseg.losses import IGNORED, MaskLoss, PixelwiseDiceBCELoss, StructureLoss
 
 PARITY_DIR = os.environ.get("MEDSEG_PARITY_DIR")
 # what each loss is called in the file of published numbers
@@ -174,3 +174,27 @@ def test_monai_dice_ce_is_soft_dice_plus_cross_entropy_on_logits() -> None:
     assert DiceCELoss(sigmoid=True)(logits, mask).item() == pytest.approx((dice + bce).item(), abs=1e-6)
     half = DiceCELoss(sigmoid=True, lambda_dice=0.5, lambda_ce=0.5)
     assert half(logits, mask).item() == pytest.approx((dice + bce).item() / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ignored_pixels_have_no_part_in_the_loss(channels: int) -> None:
+    one, several = StructureLoss(), DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
+    loss = MaskLoss(one_channel=one, several=several)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, channels, 24, 24, generator=generator)
+    target = torch.randint(0, max(channels, 2), (2, 1, 24, 24), generator=generator).float()
+    assert loss(logits, target) == (one if channels == 1 else several)(logits, target)
+    target[..., :8] = IGNORED
+    changed = logits.clone()
+    changed[..., :8] = 5 * torch.randn(2, channels, 24, 8, generator=generator)
+    changed.requires_grad_()
+    value = loss(changed, target)
+    assert value == loss(logits, target)
+    value.backward()
+    assert changed.grad is not None
+    assert not changed.grad[..., :8].any()
+    assert changed.grad[..., 8:].all()
+    background = target.masked_fill(target == IGNORED, 0)
+    assert value < loss(logits, background)
+    perfect = torch.where(background == torch.arange(max(channels, 2))[None, :, None, None], 40.0, -40.0)[:, -channels:]
+    assert loss(perfect, target) < 1e-4

@@ -161,6 +161,7 @@ def test_results_that_were_made_otherwise_are_refused(
 
     out, moved = tmp_path / "out", tmp_path / "moved"
     ResultsFolder(out, bundle, made_with(out)).start([])
+    write_record(out, tmp_path / "a.png", {"mask": "a.png"})
     ResultsFolder(out, bundle, made_with(out)).start([])
     out.rename(moved)  # another place, and other weights of the same network, are no difference here
     same = {**made_with(moved), "inferer": SlidingWindowInferer((32, 32), sw_batch_size=8, device="cpu")}
@@ -170,6 +171,14 @@ def test_results_that_were_made_otherwise_are_refused(
     (tmp_path / "model.pt").write_bytes(b"mine")
     with pytest.raises(InputError, match="holds results of other weights than"):
         ResultsFolder(moved, bundle, same, weights=tmp_path / "model.pt").start([])
+
+
+def test_a_start_that_left_no_result_blocks_nothing(bundle: Path, tmp_path: Path) -> None:
+    ResultsFolder(tmp_path / "out", bundle, {"preprocessing": steps(32)}).start([])
+    ResultsFolder(tmp_path / "out", bundle, {"preprocessing": steps(64)}).start([])
+    write_record(tmp_path / "out", tmp_path / "a.png", {"mask": "a.png"})
+    with pytest.raises(InputError, match="64, not 32"):
+        ResultsFolder(tmp_path / "out", bundle, {"preprocessing": steps(32)}).start([])
 
 
 def test_folders_may_be_written_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
