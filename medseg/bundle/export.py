@@ -21,6 +21,8 @@ from torch.nn.functional import interpolate
 
 from medseg.bundle.checks import check_bundle_root
 from medseg.bundle.model_facts import ModelFacts
+from medseg.bundle.overrides import literal
+from medseg.bundle.settings import check_settings
 from medseg.data.pictures import decode_picture
 from medseg.errors import InputError, missing_packages
 from medseg.files import atomic_write
@@ -133,7 +135,7 @@ def set_values(config: Path, values: Mapping[str, Any]) -> None:
     known = _parser(config)
     for name, value in values.items():
         # as the one item of a list it stands on one line, and 1e-05 as 1.0e-05, which YAML reads as a number
-        line = f"{name}: {yaml.safe_dump([value], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
+        line = f"{name}: {yaml.safe_dump([literal(value)], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
         parent = name.rpartition("::")[0]
         if parent and parent in known:
             text = f"{text.rstrip()}\n{line}\n"
@@ -176,8 +178,9 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
         values: id -> value, written into `inference.yaml` and `train.yaml`, whichever has the id.
 
     Raises:
-        InputError: as `set_values`, for an id that neither file has.
+        InputError: as `set_values`, for an id that neither file has; or a value is not allowed.
     """
+    check_settings(bundle_dir, values)
     (target / "models").mkdir(parents=True, exist_ok=True)
     for source in (bundle_dir / part for part in _PARTS):
         if source.is_dir():

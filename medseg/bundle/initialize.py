@@ -24,11 +24,12 @@ def initialize(bundle_root: str | os.PathLike[str], seed: int | None) -> None:
         seed: of Python, NumPy and PyTorch; None leaves them random.
 
     Raises:
-        InputError: `bundle_root` is not a bundle, or the config has no id of an override's name.
+        InputError: `bundle_root` is not a bundle, or the config has no id of an override's name or does not allow its
+            value.
     """
     install_user_error_hook()
     check_bundle_root(bundle_root)
-    check_command_line()
+    check_command_line(bundle_root)
     init_distributed()
     set_determinism(seed=seed)
 

@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 
 from medseg.bundle.checks import check_bundle_root, check_weights
 from medseg.bundle.export import copy_bundle, trained_values
+from medseg.bundle.overrides import literal
 from medseg.errors import InputError
 
 _FILES = {"inference": "inference.yaml", "train": "train.yaml", "metadata": "metadata.json"}  # section -> file
@@ -56,7 +57,7 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
     if not weights.is_file():
         shutil.copy2(own, weights)
     config = ConfigParser(ConfigParser.load_config_files(str(placed / "configs" / "inference.yaml")))
-    config["bundle_root"] = str(placed)
+    config["bundle_root"] = literal(str(placed))
     check_weights(config.get_parsed_content("network_def"), weights)
     return placed
 
