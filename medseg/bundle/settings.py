@@ -63,10 +63,7 @@ def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
     if "items" in rule:
         allowed = isinstance(value, list | tuple) and len(value) == rule.get("length", len(value))
         return allowed and all(_is_reference(item) or _fits(item, rule["items"]) for item in value)
-    types = _TYPES[rule["type"]][1]
-    if isinstance(value, bool) or bool in types:
-        return isinstance(value, bool) and bool in types
-    finite = isinstance(value, types) and math.isfinite(value)
+    finite = type(value) in _TYPES[rule["type"]][1] and math.isfinite(value)  # True is no whole number here
     return finite and all(holds(value, rule[word]) for word, (_, holds) in _LIMITS.items() if word in rule)
 
 
