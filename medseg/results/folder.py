@@ -125,7 +125,9 @@ class ResultsFolder:
     def _check_names(self, cases: Sequence[Mapping[str, str]]) -> None:
         names = {case_name(case["image"]) for case in cases}
         steps = getattr(self.made_with.get("postprocessing"), "transforms", ())
-        postfixes = {step.saver.folder_layout.postfix for step in steps if isinstance(step, SaveImaged)} - {""}
+        postfixes = {
+            getattr(step.saver.folder_layout, "postfix", "") for step in steps if isinstance(step, SaveImaged)
+        } - {""}
         sheet = Path(SHEET_FILE).stem
         taken = {f"{name}_{postfix}": f"a result of '{name}'" for name in names for postfix in postfixes}
         for name in sorted(names & {sheet, *taken}):

@@ -74,6 +74,19 @@ def test_the_command_line_of_monai_is_checked(wrong: str) -> None:
     check_command_line(LUNG, [*files, "--epochs", "3", "--device", "cpu", "--dataset_dir", "./$x"])
 
 
+@pytest.mark.parametrize("bundle", ALL, ids=lambda bundle: bundle.name)
+def test_an_evaluation_of_test_sets_makes_no_phantoms(bundle: Path, tmp_path: Path) -> None:
+    files = [str(bundle / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+    config = ConfigParser(ConfigParser.load_config_files(files))
+    config.update(
+        {"bundle_root": str(bundle), "output_dir": str(tmp_path), "test_sets": {"a": "/data/a"}, "phantoms": 3}
+    )
+    assert config.get_parsed_content("data_dir") == ""
+    assert list(tmp_path.iterdir()) == []
+    config["test_sets"] = None
+    assert config.get_parsed_content("data_dir") == str(tmp_path / "phantoms")
+
+
 @pytest.mark.parametrize(
     "value",
     [
