@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,20 +19,22 @@ from medseg.errors import InputError
 def atomic_write(path: Path, keep_suffix: bool = False) -> Iterator[Path]:
     """Write a file so that readers only ever see the old one or the whole new one.
 
-    Gives a temporary path in the same folder (`.NAME.tmp`, which patterns such as `*.pt` do not match). When
+    Gives a temporary path in the same folder (`.RANDOM.tmp`, which patterns such as `*.pt` do not match). When
     the block ends it is flushed to the disk and moved over `path`; when the block raises it is deleted and
-    `path` is left alone. A process killed in between leaves the temporary file behind, which the next call
-    overwrites.
+    `path` is left alone. Of several processes that write the same file the last one wins. A process killed in between
+    leaves the temporary file behind.
 
     Args:
         path: the file to replace; its folder is made when missing.
-        keep_suffix: give `.tmp.NAME` instead, for writers that take the format from the end of the name.
+        keep_suffix: give `.RANDOM.tmp.SUFFIX` instead, for writers that take the format from the end of the name.
 
     Yields:
         The path to write to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp.{path.name}" if keep_suffix else f".{path.name}.tmp")
+    suffix = re.search(r"(\.nii)?\.\w+$", path.name) if keep_suffix else None
+    # not longer than a name may be, whatever the length of `path`'s
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp{suffix[0] if suffix else ''}")
     try:
         yield temporary
         with open(temporary, "rb+") as written:

@@ -12,6 +12,7 @@ from medseg.data.input_types import detect_input_type
 from medseg.errors import InputError
 from medseg.networks.checkpoints.load import check_fit
 from medseg.networks.checkpoints.read import read_state_dict
+from medseg.networks.checkpoints.recognize import convert_file
 
 
 def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
@@ -25,8 +26,29 @@ def check_bundle_root(bundle_root: str | os.PathLike[str]) -> None:
 
 def check_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
     """Raise an `InputError` unless `checkpoint` is a readable weight file that fits `network` exactly."""
-    check_file(checkpoint, "weight file")
-    check_fit(network, read_state_dict(checkpoint), source=f"the weights in '{checkpoint}'")
+    if not Path(checkpoint).is_file():
+        raise InputError(
+            f"There is no weight file '{checkpoint}': if none are included for this network, train it, convert "
+            "published weights (`python -m medseg convert`), or pass others with --weights (MONAI: --checkpoint)."
+        )
+    try:
+        check_fit(network, read_state_dict(checkpoint), source=f"the weights in '{checkpoint}'")
+    except InputError as error:
+        raise InputError(f"{error}{_options_for(checkpoint)}") from error
+
+
+def _options_for(checkpoint: str | os.PathLike[str]) -> str:
+    """The end of a message: the network that the weights are of, and how to choose it; empty if it is not known."""
+    try:
+        arguments = convert_file(checkpoint)[1].arguments
+    except InputError:
+        return ""
+    if "decoder" not in arguments:
+        return f" The file holds the encoder {arguments['encoder']} alone: train from it with --pretrained."
+    names = ("encoder", "decoder", "decoder_channels", "out_channels")
+    return (
+        f" The file holds {', '.join(f'{name} {arguments[name]}' for name in names)}: pass these (--set encoder=...)."
+    )
 
 
 def check_input(path: str | os.PathLike[str] | None, kind: str) -> None:

@@ -19,12 +19,13 @@ from monai.bundle import ConfigParser, ckpt_export, onnx_export
 from torch import nn
 from torch.nn.functional import interpolate
 
-from medseg.bundle.checks import check_bundle_root
+from medseg.bundle.checks import check_bundle_root, check_weights
 from medseg.bundle.model_facts import ModelFacts
+from medseg.bundle.overrides import literal
+from medseg.bundle.settings import check_settings
 from medseg.data.pictures import decode_picture
 from medseg.errors import InputError, missing_packages
 from medseg.files import atomic_write
-from medseg.networks.checkpoints.load import check_fit
 from medseg.networks.checkpoints.read import read_facts, read_state_dict
 from medseg.phantoms.polyp import polyp_phantom
 
@@ -87,9 +88,9 @@ def export_bundle(
         The differences between the exported networks and the PyTorch one, all within `LIMIT`.
 
     Raises:
-        FileNotFoundError: if there is no weight file.
-        InputError: if the folder is no bundle or has no feed-forward network, a value is unknown, the weights do not
-            fit, the picture cannot be read, a package is missing, ONNX cannot hold the network, or the results differ.
+        InputError: if there is no weight file, the folder is no bundle or has no feed-forward network, a value is
+            unknown, the weights do not fit, the picture cannot be read, a package is missing, ONNX cannot hold the
+            network, or the results differ.
     """
     bundle_dir = bundle_dir.resolve()
     check_bundle_root(bundle_dir)
@@ -133,7 +134,7 @@ def set_values(config: Path, values: Mapping[str, Any]) -> None:
     known = _parser(config)
     for name, value in values.items():
         # as the one item of a list it stands on one line, and 1e-05 as 1.0e-05, which YAML reads as a number
-        line = f"{name}: {yaml.safe_dump([value], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
+        line = f"{name}: {yaml.safe_dump([literal(value)], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
         parent = name.rpartition("::")[0]
         if parent and parent in known:
             text = f"{text.rstrip()}\n{line}\n"
@@ -176,8 +177,9 @@ def copy_bundle(bundle_dir: Path, target: Path, values: Mapping[str, Any]) -> No
         values: id -> value, written into `inference.yaml` and `train.yaml`, whichever has the id.
 
     Raises:
-        InputError: as `set_values`, for an id that neither file has.
+        InputError: as `set_values`, for an id that neither file has; or a value is not allowed.
     """
+    check_settings(bundle_dir, values)
     (target / "models").mkdir(parents=True, exist_ok=True)
     for source in (bundle_dir / part for part in _PARTS):
         if source.is_dir():
@@ -223,9 +225,8 @@ def _load_network(staged: Path, weights: Path) -> nn.Module:
         network: nn.Module = parser.get_parsed_content("network_def")
     except RuntimeError as error:
         raise InputError(f"network_def of '{staged.name}' cannot be built: {error.__cause__ or error}") from error
-    state_dict = read_state_dict(weights)
-    check_fit(network, state_dict, source=f"the weights in '{weights}'")
-    network.load_state_dict(state_dict)
+    check_weights(network, weights)
+    network.load_state_dict(read_state_dict(weights))
     state_dict = network.state_dict()  # in the network's own type
     state_dict.medseg = read_facts(weights)  # type: ignore[attr-defined]
     torch.save(state_dict, staged / "models" / "model.pt")

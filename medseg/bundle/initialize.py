@@ -24,28 +24,32 @@ def initialize(bundle_root: str | os.PathLike[str], seed: int | None) -> None:
         seed: of Python, NumPy and PyTorch; None leaves them random.
 
     Raises:
-        InputError: `bundle_root` is not a bundle, or the config has no id of an override's name.
+        InputError: `bundle_root` is not a bundle, or the config has no id of an override's name or does not allow its
+            value.
     """
     install_user_error_hook()
     check_bundle_root(bundle_root)
-    check_command_line()
+    check_command_line(bundle_root)
     init_distributed()
     set_determinism(seed=seed)
 
 
 def resolve_dataset_dir(
-    dataset_dir: str | os.PathLike[str] | None, kind: str, folder: str | os.PathLike[str], count: int, seed: int
+    dataset_dir: str | os.PathLike[str] | None, kind: str, folder: str | os.PathLike[str] | None, count: int, seed: int
 ) -> str:
     """`dataset_dir` itself or, where it is None, a folder of generated pictures or volumes and their masks.
 
     Args:
         dataset_dir: the user's folder, or None.
         kind: a key of `medseg.phantoms.PHANTOMS` or `VOLUME_PHANTOMS`.
-        folder: where the phantoms go; reused if the same ones are there already.
+        folder: where the phantoms go; reused if the same ones are there already. Nothing where nobody needs
+            them: the result is an empty text.
         count: number of phantoms.
         seed: the same seed gives the same phantoms.
     """
-    return str(write_phantoms(kind, folder, count, seed)) if dataset_dir is None else str(dataset_dir)
+    if dataset_dir is not None or not folder:
+        return str(dataset_dir or "")
+    return str(write_phantoms(kind, folder, count, seed))
 
 
 def starting_weights(

@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 
 from medseg.bundle.checks import check_bundle_root, check_weights
 from medseg.bundle.export import copy_bundle, trained_values
+from medseg.bundle.overrides import literal
 from medseg.errors import InputError
 
 _FILES = {"inference": "inference.yaml", "train": "train.yaml", "metadata": "metadata.json"}  # section -> file
@@ -36,16 +37,25 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
         InputError: if the folder is no bundle or has no `label.yaml` or no weights, a value is unknown, or the weights
             do not fit the network: Label itself would load the part that fits without a message.
     """
-    bundle_dir = bundle_dir.resolve()
+    weights = app_dir / "model" / bundle_dir.resolve().name / "models" / "model.pt"
+    try:
+        return _copy_for_label(bundle_dir.resolve(), weights, values or {})
+    except InputError as error:
+        if str(weights) not in str(error):
+            raise
+        raise InputError(f"{error} To start from the bundle's own weights, delete '{weights}'.") from error
+
+
+def _copy_for_label(bundle_dir: Path, weights: Path, values: Mapping[str, Any]) -> Path:
     check_bundle_root(bundle_dir)
     differences = bundle_dir / "configs" / "label.yaml"
     if not differences.is_file():
         raise InputError(f"'{bundle_dir.name}' is no bundle for MONAI Label: it has no configs/label.yaml.")
-    own, placed = bundle_dir / "models" / "model.pt", app_dir / "model" / bundle_dir.name
-    weights = placed / "models" / "model.pt"
+    own, placed = bundle_dir / "models" / "model.pt", weights.parents[1]
     if not own.is_file() and not weights.is_file():
         raise InputError(f"MONAI Label starts from trained weights: train first, or copy some to '{own}'.")
-    known = trained_values(bundle_dir, weights if weights.is_file() else own, values or {}, said_only=True)
+    used = weights if weights.is_file() else own
+    known = trained_values(bundle_dir, used, values, said_only=True)
     copy_bundle(bundle_dir, placed, known)
     for section, ids in ConfigParser.load_config_file(differences).items():
         file = placed / "configs" / _FILES[section]
@@ -53,11 +63,11 @@ def copy_for_label(bundle_dir: Path, app_dir: Path, values: Mapping[str, Any] | 
         for name, value in ids.items():
             config[name] = value
         ConfigParser.export_config_file(config.get(), file, fmt=file.suffix[1:])
-    if not weights.is_file():
-        shutil.copy2(own, weights)
     config = ConfigParser(ConfigParser.load_config_files(str(placed / "configs" / "inference.yaml")))
-    config["bundle_root"] = str(placed)
-    check_weights(config.get_parsed_content("network_def"), weights)
+    config["bundle_root"] = literal(str(placed))
+    check_weights(config.get_parsed_content("network_def"), used)
+    if used == own:  # only weights that fit become those of the copy
+        shutil.copy2(own, weights)
     return placed
 
 

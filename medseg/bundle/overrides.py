@@ -1,14 +1,18 @@
-"""Checks of the values that a command line sets."""
+"""Values that a command line sets: their checks, and how they enter a config."""
 
 import difflib
+import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import yaml
 from monai.bundle import ConfigParser
 
+from medseg.bundle.settings import check_settings
 from medseg.errors import InputError, missing_packages
 
 # arguments of `python -m monai.bundle run` itself, which no config holds
@@ -20,13 +24,26 @@ _BUNDLE_ARGUMENTS = {
 _TRACKING_ARGUMENTS = {"tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0"}
 
 
-def check_command_line(arguments: Sequence[str] | None = None) -> None:
-    """Raise an `InputError` for an override of `monai.bundle run` that no config file has an id for.
+def literal(value: Any) -> Any:
+    r"""A user's value in a form that MONAI's config parser gives back as it is.
+
+    The parser evaluates text that begins with `$`, looks up what follows `@` and `%`, replaces `#`, and calls what
+    `_target_` names. A value that holds one of these becomes an expression without them, such as `$'\x24HOME'`.
+    """
+    text = repr(value)
+    if not re.search(r"[$@%#]|_target_", text):
+        return value
+    return "$" + re.sub(r"[$@%#]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def check_command_line(bundle_root: str | os.PathLike[str], arguments: Sequence[str] | None = None) -> None:
+    """Raise an `InputError` for an override of `monai.bundle run` that no config has an id for, or of a wrong value.
 
     MONAI adds an unknown id to the config without a word, so that a misspelt `--epoch 5` would do nothing. It also
     reads `false` as text, which counts as true: a switch must be given as `True` or `False`.
 
     Args:
+        bundle_root: folder of the bundle, whose settings say which values are allowed.
         arguments: the command line; of this program if None. Anything but a `monai.bundle` run is let pass.
     """
     if arguments is None:
@@ -39,11 +56,16 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
         raise missing_packages("--tracking mlflow", "mlflow-skinny sqlalchemy alembic")
     if files is None:  # named in an args_file, which MONAI has read by now
         return
+    from fire.parser import DefaultParseValue  # MONAI has it loaded here, and nothing else needs it
+
     known = ConfigParser(ConfigParser.load_config_files(yaml.safe_load(files)))
+    values = {}
     for name in given.keys() - _BUNDLE_ARGUMENTS - _TRACKING_ARGUMENTS:
         if given[name] in ("true", "false"):
             raise InputError(f"--{name} must be True or False, got '{given[name]}', which would count as text.")
         check_override(name, known)
+        values[name] = DefaultParseValue(given[name])
+    check_settings(bundle_root, {**known.get(), **values})
 
 
 def check_override(name: str, known: ConfigParser, option: str = "--") -> None:

@@ -64,4 +64,4 @@ def _advice(path: Path, recognition: "Recognition") -> str:
     names = ("encoder", "decoder", "decoder_channels")
     advice = "to use it: " + " ".join(f"--{name} {arguments[name]}" for name in names)
     options = arguments["decoder_options"]
-    return advice + (f' --network_def::decoder_options "{options}"' if options else "")
+    return advice + (f' --decoder_options "{options}"' if options else "")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from medseg.cli.bundles import add_bundle_argument, open_bundle
 from medseg.cli.options import add_command, add_set_option, parse_values
 from medseg.errors import InputError
 
@@ -15,12 +16,12 @@ def add_export(commands: Any) -> None:
         commands,
         "export",
         "zip a bundle with its network as PyTorch, TorchScript and ONNX",
-        "export bundles/ssformer_polyp_segmentation",
-        "export bundles/ssformer_polyp_segmentation --weights small.pt --set encoder=mit_b0 --to small.zip",
+        "export ssformer_polyp_segmentation",
+        "export ssformer_polyp_segmentation --weights small.pt --set encoder=mit_b0 --to small.zip",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
+    add_bundle_argument(parser)
     parser.add_argument("--to", type=Path, metavar="FILE.zip", help="zip to write; the bundle's name if not given")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not BUNDLE_DIR/models/model.pt")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights, if not models/model.pt of the bundle")
     add_set_option(parser, "value the network was trained with")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="compare on this picture, not on a generated one")
     parser.add_argument("--no-onnx", action="store_true", help="leave model.onnx out")
@@ -31,13 +32,15 @@ def add_export(commands: Any) -> None:
 def _export(args: argparse.Namespace) -> None:
     from medseg.bundle.export import export_bundle
 
-    target = args.to or Path(f"{args.bundle.resolve().name}.zip")
-    if target.suffix != ".zip":
-        raise InputError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
-    if target.exists() and not args.overwrite:
-        raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
-    values = parse_values(args.set)
-    for found in export_bundle(args.bundle, target, args.weights, values, not args.no_onnx, args.picture):
+    with open_bundle(args.bundle) as bundle:
+        target = args.to or Path(f"{bundle.resolve().name}.zip")
+        if target.suffix != ".zip":
+            raise InputError(f"'{target}' must end in .zip: MONAI opens a bundle by this ending.")
+        if target.exists() and not args.overwrite:
+            raise FileExistsError(f"'{target}' exists already: move it, or pass --overwrite.")
+        values = parse_values(args.set)
+        differences = export_bundle(bundle, target, args.weights, values, not args.no_onnx, args.picture)
+    for found in differences:
         images, height, width = found.size
         sys.stdout.write(
             f"{found.file}: {images} x {height} x {width}, greatest difference {found.difference:.1e} "

@@ -1,17 +1,14 @@
 """`python -m medseg run`: a bundle's inference config on a user's files."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from medseg.cli.bundles import add_bundle_argument, open_bundle
 from medseg.cli.options import add_command, add_set_option, parse_values
-
-if TYPE_CHECKING:
-    from monai.bundle import ConfigParser, ConfigWorkflow
 
 
 def add_run(commands: Any) -> None:
@@ -24,7 +21,7 @@ def add_run(commands: Any) -> None:
         "run ssformer_polyp_segmentation images masks --weights small.pt --set encoder=mit_b0",
         "run msformer_lung_ct_segmentation scan.nii.gz masks --device cuda",
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or its name")
+    add_bundle_argument(parser)
     parser.add_argument("input", type=Path, metavar="INPUT", help="picture, volume, or a folder of them")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for the results; made when missing")
     parser.add_argument("--overwrite", action="store_true", help="do every case again, also those that are done")
@@ -35,9 +32,14 @@ def add_run(commands: Any) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
+    with open_bundle(given.bundle, trust_note=True) as bundle:
+        _run_bundle(given, bundle)
+    sys.stdout.write(f"results: {given.output}\n")
+
+
+def _run_bundle(given: argparse.Namespace, bundle: Path) -> None:
     from monai.bundle import ConfigWorkflow
 
-    bundle = find_bundle(given.bundle)
     files = choose_configs(bundle, given.input)
     values = _values(given, bundle, files)
     try:
@@ -50,47 +52,14 @@ def _run(given: argparse.Namespace) -> None:
                 **values,
             )
             workflow.initialize()
-            _run_to_the_end(workflow)
+            try:
+                workflow.run()
+            except Exception:
+                sys.stderr.write("\n")  # the line of the progress bar is open
+                raise
             workflow.finalize()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted: run it again, without --overwrite, to do what is left.") from None
-    sys.stdout.write(f"results: {given.output}\n")
-
-
-def _run_to_the_end(workflow: "ConfigWorkflow") -> None:
-    try:
-        workflow.run()
-    except Exception:
-        sys.stderr.write("\n")  # the line of the progress bar is open
-        raise
-
-
-def find_bundle(name: str) -> Path:
-    """The folder of a bundle.
-
-    Args:
-        name: the folder itself, or the bundle's name, looked up in `./bundles`, in the folder that the environment
-            variable `MEDSEG_BUNDLES` names, and in `bundles` beside the package, where a checkout has it.
-
-    Raises:
-        InputError: there is none.
-    """
-    import medseg
-    from medseg.errors import InputError
-
-    shelves = [Path("bundles"), Path(medseg.__file__).parents[1] / "bundles"]
-    if os.environ.get("MEDSEG_BUNDLES"):
-        shelves.insert(1, Path(os.environ["MEDSEG_BUNDLES"]))
-    for folder in (Path(name), *(shelf / name for shelf in shelves)):
-        if (folder / "configs" / "inference.yaml").is_file():
-            return folder
-    known = {path.parents[1].name for shelf in shelves for path in shelf.glob("*/configs/inference.yaml")}
-    if Path(name).is_file():
-        raise InputError(f"'{name}' is a file: unzip the bundle and give its folder.")
-    raise InputError(
-        f"There is no bundle '{name}' with a configs/inference.yaml: give its folder"
-        + (f", or one of {', '.join(sorted(known))}." if known else ", or set MEDSEG_BUNDLES to the folder of bundles.")
-    )
 
 
 def choose_configs(bundle: Path, source: Path) -> list[str]:
@@ -123,10 +92,11 @@ def choose_configs(bundle: Path, source: Path) -> list[str]:
 
 
 def _values(given: argparse.Namespace, bundle: Path, files: list[str]) -> dict[str, Any]:
-    """What the command line says, as ids of the config."""
+    """What the command line says, as ids of the config; text is never an expression."""
     from monai.bundle import ConfigParser
 
-    from medseg.bundle.overrides import check_override
+    from medseg.bundle.overrides import check_override, literal
+    from medseg.bundle.settings import check_settings
 
     config = ConfigParser(ConfigParser.load_config_files(files))
     values: dict[str, Any] = parse_values(given.set)
@@ -136,14 +106,10 @@ def _values(given: argparse.Namespace, bundle: Path, files: list[str]) -> dict[s
     values["overwrite"] = given.overwrite
     if given.device is not None:
         values["device"] = given.device
-    if given.weights is not None:
-        values |= _weights(given.weights, config)
-    return values
-
-
-def _weights(path: Path, config: "ConfigParser") -> dict[str, Any]:
-    """A network that is fitted to each case uses weights only when it is told to."""
-    return {"checkpoint": str(path), **({"warm_start": True} if "warm_start" in config else {})}
+    if given.weights is not None:  # a network that is fitted to each case uses weights only when it is told to
+        values |= {"checkpoint": str(given.weights), **({"warm_start": True} if "warm_start" in config else {})}
+    check_settings(bundle, {**config.get(), **values})
+    return {name: literal(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from medseg.cli.bundles import add_bundle_argument, open_bundle
 from medseg.cli.options import add_command, add_set_option, parse_values
 
 
@@ -14,10 +15,10 @@ def add_serve(commands: Any) -> None:
         commands,
         "serve",
         "serve a trained bundle to 3D Slicer, OHIF or CVAT with MONAI Label, on this machine only",
-        "serve bundles/ssformer_polyp_segmentation /path/to/pictures",
-        "serve bundles/ssformer_lung_ct_segmentation http://127.0.0.1:8042/dicom-web 8001",
+        "serve ssformer_polyp_segmentation /path/to/pictures",
+        "serve ssformer_lung_ct_segmentation http://127.0.0.1:8042/dicom-web 8001",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE_DIR", help="folder of the bundle")
+    add_bundle_argument(parser)
     parser.add_argument("studies", metavar="STUDIES", help="folder of images, or address of a DICOMweb server")
     parser.add_argument("port", type=int, nargs="?", default=8000, metavar="PORT", help="8000 if not given")
     parser.add_argument(
@@ -37,7 +38,8 @@ def add_serve(commands: Any) -> None:
 def _serve(args: argparse.Namespace) -> None:
     from medseg.bundle.monai_label import copy_for_label, serve
 
-    model = copy_for_label(args.bundle, args.app.resolve(), parse_values(args.set))
+    with open_bundle(args.bundle) as bundle:
+        model = copy_for_label(bundle, args.app.resolve(), parse_values(args.set))
     sys.stdout.write(f"{model.name} from {model} at http://127.0.0.1:{args.port}\n")
     sys.stdout.flush()
     serve(model, args.studies, args.port, args.conf)

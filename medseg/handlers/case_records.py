@@ -19,6 +19,7 @@ from medseg.data.batches import batch_items
 from medseg.data.sources import source_of
 from medseg.errors import InputError
 from medseg.files import atomic_write, case_name, case_source
+from medseg.results.folder import file_state
 from medseg.results.measurements import measure_segments
 from medseg.results.plausibility import find_implausible
 from medseg.results.provenance import read_metadata, run_provenance
@@ -102,6 +103,12 @@ class CaseRecords:
         self._modality = formats["inputs"]["image"].get("modality", "")
         self._plausible = metadata.get("plausible", {})
         self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
+        settings = self.output_dir / "settings.json"  # what the run started with; the network has been loaded since
+        started = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else self._provenance
+        if started["weights_sha256"] != self._provenance["weights_sha256"]:
+            raise InputError(
+                f"'{self.weights}' has changed since the run started: run the same again, with --overwrite."
+            )
         self._began = time.perf_counter()
 
     def __call__(self, engine: Engine) -> None:
@@ -132,6 +139,7 @@ class CaseRecords:
             "schema": RECORD_SCHEMA,
             "case": name,
             "source": source,
+            "source_state": file_state(source),
             "outputs": outputs,
             "shape": shape,
             "spacing_mm": None if affine is None else np.linalg.norm(affine[:3, : len(shape)], axis=0).tolist(),

@@ -2,15 +2,16 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medseg.data.failures import CaseFailure
 from medseg.errors import InputError
-from medseg.files import atomic_write
+from medseg.files import atomic_write, case_name
+from medseg.results.folder import FAILURES_FILE, ResultsFolder
 from medseg.results.report import write_report_if
 
-FAILURES_FILE = "problems.json"
 _MAX_SHOWN = 20
 
 
@@ -22,7 +23,8 @@ def finish_run(
 ) -> None:
     """Write `problems.json`, a list of `{"case", "source", "problem", "details"}`, then the report, then raise.
 
-    Nothing is written about failures if there are none.
+    A case without a failure whose mask or record is not in the folder has failed too: somebody removed it during the
+    run. Nothing is written about failures if there are none.
 
     Args:
         failures: one per case without a result.
@@ -33,6 +35,10 @@ def finish_run(
     Raises:
         InputError: some cases failed, so that the exit status is 1; the message lists them.
     """
+    lost = "was segmented, but its results are gone from the output folder: run the same again."
+    known = {failure.source for failure in failures}
+    gone = [case["image"] for case in ResultsFolder(output_dir, "", {}).pending(cases) if case["image"] not in known]
+    failures = [*failures, *(CaseFailure(case_name(file), file, f"{file} {lost}", "") for file in gone)]
     place = Path(output_dir) / FAILURES_FILE
     if failures:
         with atomic_write(place) as temporary:
@@ -40,7 +46,7 @@ def finish_run(
             temporary.write_text(content + "\n", encoding="utf-8")
     write_report_if(report, output_dir)
     if failures:
-        lines = [f"- {failure.problem}" for failure in failures[:_MAX_SHOWN]]
+        lines = ["- " + re.sub(r"\s*\n\s*", " ", failure.problem) for failure in failures[:_MAX_SHOWN]]
         if len(failures) > _MAX_SHOWN:
             lines.append(f"- and {len(failures) - _MAX_SHOWN} more")
         raise InputError("\n".join([f"{len(failures)} of {len(cases)} cases failed, listed in {place}:", *lines]))

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from monai.config import PathLike
+from monai.transforms import SaveImaged
 
 from medseg.errors import InputError
 from medseg.files import atomic_write, case_name, file_sha256
-from medseg.results.failures import FAILURES_FILE
 from medseg.results.fingerprint import describe, differences
+from medseg.results.pictures import SHEET_FILE
 from medseg.results.provenance import read_metadata
 from medseg.results.tables import RECORDS
 
 logger = logging.getLogger("medseg")
 
+FAILURES_FILE = "problems.json"
+"""File of the cases without a result in an output folder."""
 _SCHEMA = "medseg-settings-2"
 _RESULTS = ("mask", "dicom_seg")  # kinds of a record's outputs
 _REMEDY = "choose another folder for the results, or pass --overwrite to make them again"
@@ -27,9 +30,9 @@ class ResultsFolder:
     """The folder that an inference run writes into, and the results of earlier runs in it.
 
     A case is done when `records/NAME.json`, which is written last, exists together with the mask (NIfTI, PNG or
-    DICOM SEG) that it names, and its file has not changed since. `settings.json` describes what all results of the
-    folder were made with: weights, version of the bundle, network and transforms. Results that were made otherwise
-    are refused. Nothing is read or written before a method is called.
+    DICOM SEG) that it names, and its file still has the recorded size and time. `settings.json` describes what all
+    results of the folder were made with: weights, version of the bundle, network and transforms. Results that were
+    made otherwise are refused. Nothing is read or written before a method is called.
 
     Args:
         path: the folder; `start` makes it.
@@ -64,8 +67,10 @@ class ResultsFolder:
 
         Raises:
             InputError: the folder holds results of other weights, of another version of the bundle, made with another
-                network or other transforms, or of other files of the same names.
+                network or other transforms, or of other files of the same names; its `settings.json` cannot be read;
+                or two files of `cases` would write the same result.
         """
+        self._check_names(cases)
         facts = self._facts()
         if self.overwrite:
             for case in cases:
@@ -90,13 +95,15 @@ class ResultsFolder:
 
     def _masks(self, case: Mapping[str, str]) -> list[Path]:
         """The result files of a case that is done, at least one; else none."""
-        outputs = self._record(case).get("outputs") or {}
+        record = self._record(case)
+        outputs = record.get("outputs") or {}
         masks = [self.path / outputs[kind] for kind in _RESULTS if kind in outputs]
         if not masks or not all(mask.is_file() for mask in masks):
             return []
-        image = Path(case["image"])  # a DICOM series is no file
-        written = self._record_path(case).stat().st_mtime
-        return [] if image.is_file() and image.stat().st_mtime > written else masks
+        now, then = file_state(case["image"]), record.get("source_state")
+        if then is None and now is not None:  # a record of an earlier version
+            return [] if now["modified_ns"] > self._record_path(case).stat().st_mtime_ns else masks
+        return masks if now == then else []
 
     def _record_path(self, case: Mapping[str, str]) -> Path:
         return self.path / RECORDS / f"{case_name(case['image'])}.json"
@@ -116,11 +123,30 @@ class ResultsFolder:
             **{name: describe(part, folders) for name, part in self.made_with.items()},
         }
 
+    def _check_names(self, cases: Sequence[Mapping[str, str]]) -> None:
+        names = {case_name(case["image"]) for case in cases}
+        steps = getattr(self.made_with.get("postprocessing"), "transforms", ())
+        postfixes = {
+            getattr(step.saver.folder_layout, "postfix", "") for step in steps if isinstance(step, SaveImaged)
+        } - {""}
+        sheet = Path(SHEET_FILE).stem
+        taken = {f"{name}_{postfix}": f"a result of '{name}'" for name in names for postfix in postfixes}
+        for name in sorted(names & {sheet, *taken}):
+            other = taken.get(name, "the contact sheet of all pictures")
+            raise InputError(f"The results of '{name}' would have the name of {other}: rename the input file.")
+
     def _check_settings(self, facts: Mapping[str, Any]) -> None:
-        earlier = _read_json(self.path / "settings.json")
-        # without a record there are no results, as after a start that failed
-        if earlier.get("schema") != _SCHEMA or not any((self.path / RECORDS).glob("*.json")):
+        file = self.path / "settings.json"
+        if not file.exists():
             return
+        earlier = _read_json(file)
+        has_results = any((self.path / RECORDS).glob("*.json"))
+        if earlier.get("schema") == _SCHEMA and not has_results:  # after a start that failed
+            return
+        if earlier.get("schema") != _SCHEMA:
+            raise InputError(
+                f"'{file}' cannot be read as {_SCHEMA}, so that nobody knows how the results were made: {_REMEDY}."
+            )
         for name in sorted(earlier.keys() | facts.keys()):
             self._compare(name, earlier.get(name), facts.get(name))
 
@@ -147,6 +173,15 @@ class ResultsFolder:
         else:
             what = f"another {name.replace('_', ' ')} ({found[0]})"
         raise InputError(f"The results folder '{self.path}' holds results of {what}: {_REMEDY}.")
+
+
+def file_state(path: PathLike) -> dict[str, int] | None:
+    """Size in bytes and time of the last change; None for what is no file, such as a DICOM series."""
+    file = Path(path)
+    if not file.is_file():
+        return None
+    found = file.stat()
+    return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
 
 
 def _same_file(recorded: str, given: str) -> bool:

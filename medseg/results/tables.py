@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ RECORD_SCHEMA = "medseg-record-1"
 """The format that a record names."""
 METRIC_COLUMNS = "columns.json"
 """File of an evaluation: heading in `table.csv` and `images.csv` -> fields of a `medseg.metrics.MetricColumn`."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
 _MEASUREMENTS_SCHEMA = "medseg-measurements-1"
 
 
@@ -96,6 +99,9 @@ def _slice_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], number: str = ".6g") -> None:
     """Write a table that appears whole or not at all.
 
+    Text that a spreadsheet would run as a formula (it begins with `=`, `+`, `-`, `@`, tab or carriage return) gets an
+    apostrophe in front, which `plain_cell` takes away.
+
     Args:
         target: the file.
         header: its first line.
@@ -104,8 +110,18 @@ def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
     """
     with atomic_write(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([[f"{cell:{number}}" if isinstance(cell, float) else cell for cell in row] for row in rows])
+        writer.writerows([[_cell(cell, number) for cell in row] for row in (header, *rows)])
+
+
+def plain_cell(text: str) -> str:
+    """The text of a cell of `write_csv`."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA_STARTS else text
+
+
+def _cell(cell: Any, number: str) -> Any:
+    if isinstance(cell, float):
+        return f"{cell:{number}}"
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(cell) else cell
 
 
 def _write_rows(target: Path, rows: list[dict[str, Any]]) -> None:

@@ -163,6 +163,20 @@ def test_a_value_below_a_component_reaches_the_network(tmp_path: Path) -> None:
     assert export_bundle(BUNDLE, tmp_path / "a.zip", tmp_path / "model.pt", values, onnx=False)
 
 
+def test_what_a_weight_file_says_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = small_network().state_dict()
+    code = "__import__('pathlib').Path('pwned').touch()"
+    for said in (f"${code}", {"_target_": "pathlib.Path", "x": f"${code}"}):
+        weights.medseg = {"trained_with": {"encoder": "mit_b0", "decoder_channels": 8, "decoder_options": said}}
+        torch.save(weights, tmp_path / "model.pt")
+        assert main(["export", str(BUNDLE), "--no-onnx", "--to", "a.zip", "--weights", "model.pt"]) == 1
+        assert "network_def of" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
 ERRORS = {
     "no weights": ([], "There is no weight file"),
     "weights of another network": (["--weights", "other.pt"], "do not fit this SSFormer"),

@@ -77,6 +77,20 @@ def test_weights_that_label_trained_are_kept(bundle: Path, tmp_path: Path) -> No
     assert weights.read_bytes() == trained
 
 
+def test_weights_that_were_mended_are_served(bundle: Path, tmp_path: Path) -> None:
+    own = bundle / "models" / "model.pt"
+    good = own.read_bytes()
+    torch.save(SSFormer(out_channels=3, encoder="pvt_tiny", decoder_channels=8).state_dict(), own)
+    with pytest.raises(InputError, match="The file holds encoder pvt_tiny, decoder pld, decoder_channels 8"):
+        copy_for_label(bundle, tmp_path / "app", SMALL)
+    own.write_bytes(good)
+    placed = copy_for_label(bundle, tmp_path / "app", SMALL)
+    assert (placed / "models" / "model.pt").read_bytes() == good
+    (placed / "models" / "model.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"cannot be read .* start from the bundle's own weights, delete "):
+        copy_for_label(bundle, tmp_path / "app", SMALL)
+
+
 def test_what_cannot_be_served_is_said_in_a_sentence(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+import yaml
 from known_answer import BrightIsForeground
 from known_lungs import DarkIsLung
 from PIL import Image
@@ -339,3 +341,68 @@ def test_the_config_fits_the_kind_of_input(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert main(["run", MS_LUNG, str(tmp_path / "volumes"), str(tmp_path / "out2"), *fast]) == 1
     assert "holds pictures and volumes: give a folder of one kind" in capsys.readouterr().err
+
+
+HOSTILE = ["$__import__('os').system('touch pwned')", "@x", "%x", "a#b", "a @::b", "%::c", "$'q\\"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_path_is_read_as_an_expression(
+    name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """As input, picture, output and weights, from the folder that holds them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    picture(0).save(tmp_path / name / f"{name.replace('/', '')}.png")
+    weights.rename(tmp_path / f"{name}.pt")
+    assert main(arguments(Path(name), Path(f"{name} out"), Path(f"{name}.pt"))) == 0, capsys.readouterr().err
+    assert list(masks(tmp_path / f"{name} out")) == [f"{name}.png"]
+    assert (
+        main(
+            [
+                *arguments(Path(name), Path(f"{name} out"), Path(f"{name}.pt")),
+                "--set",
+                f"encoder={yaml.safe_dump(name)}",
+            ]
+        )
+        == 0
+    )
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_bundle_of_others_is_used_only_as_a_path(
+    pictures: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A folder of the current directory that is called as an installed bundle is not taken for it."""
+    monkeypatch.chdir(tmp_path)
+    ignored = shutil.ignore_patterns("models", "eval")
+    for name in (POLYP, "$mine"):
+        shutil.copytree(BUNDLES / POLYP, tmp_path / name, ignore=ignored)
+    shutil.make_archive("mine", "zip", tmp_path, "$mine")
+    given = arguments(pictures, tmp_path / "out", weights)
+    assert main(given) == 0
+    assert "can run code" not in capsys.readouterr().err
+    for bundle in (f"./{POLYP}", "./$mine", "mine.zip"):
+        assert main([given[0], bundle, *given[2:]]) == 0
+        assert f"'{bundle}' is not an installed bundle: its configs can run code" in capsys.readouterr().err
+    assert main([given[0], "$mine", *given[2:]]) == 1
+    assert "(its folder here is './$mine')" in capsys.readouterr().err
+
+
+REFUSED = [
+    *(f"image_size={value}" for value in (0, -1, ".nan", 1.5, "big", "[32, 32]", 10**6)),
+    *("std=[0, 1, 1]", "std=[1, 1]", "sw_batch_size=0", "seed=text", "seed=-1", "device=cuda:9", "device=x"),
+    *("decoder_channels=0", "save_pictures=maybe", "amp=1", "phantoms=0"),
+]
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_a_wrong_value_is_one_sentence(
+    setting: str, pictures: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    given = ["run", POLYP, str(pictures), str(tmp_path / "out"), "--weights", str(weights), "--set", setting]
+    assert main(given) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: '{setting.partition('=')[0]}' ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

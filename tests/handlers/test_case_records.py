@@ -218,6 +218,16 @@ def test_earlier_records_stay_in_the_tables(tmp_path: Path, out: Path) -> None:
     assert [entry["provenance"]["seed"] for entry in merged["records"]] == [8, 3, 8]
 
 
+def test_weights_that_change_before_they_are_loaded_end_the_run(tmp_path: Path, out: Path) -> None:
+    weights = tmp_path / "best.pt"
+    weights.write_bytes(b"other")
+    out.mkdir()
+    (out / "settings.json").write_text(json.dumps({"weights_sha256": hashlib.sha256(b"mine").hexdigest()}))
+    with pytest.raises(InputError, match=r"best\.pt' has changed since the run started"):
+        run(pictures(tmp_path / "in", "a"), out, weights=weights)
+    assert not (out / "records").exists()
+
+
 def test_records_without_measurements(tmp_path: Path, out: Path) -> None:
     run(pictures(tmp_path / "in", "a"), out, measurements=False)
     assert record(out, "a")["measurements"] == []

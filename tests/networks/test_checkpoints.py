@@ -36,6 +36,22 @@ def test_pretrained_encoder_alone(tmp_path: Path) -> None:
         load_weights(network, tmp_path / "encoder.pt")
 
 
+@pytest.mark.parametrize("other", [{"out_channels": 3}, {"decoder": "simple"}, {"decoder_channels": 16}], ids=str)
+def test_pretrained_with_another_head_takes_the_encoder_and_says_so(
+    other: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved = small(**other)
+    torch.save(saved.state_dict(), tmp_path / "other.pt")
+    network = small(pretrained=tmp_path / "other.pt")
+    assert all(torch.equal(v, saved.encoder.state_dict()[k]) for k, v in network.encoder.state_dict().items())
+    assert "the encoder is taken, the decoder starts at random: " in caplog.text
+    caplog.clear()
+    assert equal(small(**other, pretrained=tmp_path / "other.pt"), saved)
+    assert caplog.text == ""
+    with pytest.raises(ValueError, match="do not fit this SSFormer"):
+        small(encoder="pvt_tiny", pretrained=tmp_path / "other.pt")
+
+
 def test_published_keys_are_all_explained(parity_dir: Path) -> None:
     everything = json.loads((parity_dir / "variants.json").read_text())
     for variant, arguments in PUBLISHED_VARIANTS.items():

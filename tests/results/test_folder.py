@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import json
 import os
@@ -12,10 +13,13 @@ from monai.inferers import SlidingWindowInferer
 from monai.transforms import Compose, Resized, SaveImaged
 from torch import nn
 
+from medseg.data.failures import CaseFailure
 from medseg.errors import InputError
-from medseg.files import case_name
-from medseg.results import PictureWriter, ResultsFolder
+from medseg.files import atomic_write, case_name
+from medseg.results import PictureWriter, ResultsFolder, finish_run
 from medseg.results.fingerprint import describe
+from medseg.results.folder import file_state
+from medseg.results.tables import plain_cell, write_csv
 
 VERSION = "1.2.3"
 
@@ -87,6 +91,82 @@ def test_a_changed_file_is_done_again(bundle: Path, tmp_path: Path) -> None:
     later = (out / "records" / "a.json").stat().st_mtime + 1
     os.utime(source, (later, later))
     assert results.pending([item]) == [item]
+
+
+def test_an_older_file_of_the_same_name_is_done_again(bundle: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "out"
+    source.write_bytes(b"new")
+    write_record(out, source, {"mask": "a.png"})
+    record = out / "records" / "a.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "source_state": file_state(source)}))
+    results, item = ResultsFolder(out, bundle, {}), {"image": str(source)}
+    assert results.pending([item]) == []
+    when = source.stat().st_mtime
+    source.write_bytes(b"old")
+    os.utime(source, (when - 10, when - 10))
+    assert results.pending([item]) == [item]
+
+
+@pytest.mark.parametrize("content", ["", "{torn", "[]", "{}"])
+def test_damaged_settings_are_refused(content: str, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    with pytest.raises(InputError, match=r"settings\.json' cannot be read as .*: choose another folder"):
+        ResultsFolder(tmp_path, bundle, {}).start([])
+    ResultsFolder(tmp_path, bundle, {}, overwrite=True).start([])
+    ResultsFolder(tmp_path, bundle, {}).start([])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "a_probability"], "'a_probability' would have the name of a result of 'a': rename"),
+        (["overlays"], "'overlays' would have the name of the contact sheet"),
+    ],
+)
+def test_results_of_one_name_are_refused(names: list[str], message: str, bundle: Path, tmp_path: Path) -> None:
+    save = SaveImaged("pred", output_ext=".png", output_postfix="probability", writer=PictureWriter)
+    cases = [{"image": f"/in/{name}.png"} for name in names]
+    with pytest.raises(InputError, match=message):
+        ResultsFolder(tmp_path / "out", bundle, {"postprocessing": Compose([save])}).start(cases)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_that_vanish_during_the_run_are_failures(bundle: Path, tmp_path: Path) -> None:
+    cases = [{"image": f"/in/{name}.png"} for name in "abc"]
+    for case in cases[:2]:
+        write_record(tmp_path, case["image"], {"mask": f"{case_name(case['image'])}.png"})
+    finish_run([], cases[:2], tmp_path)
+    (tmp_path / "a.png").unlink()
+    failed = [CaseFailure("c", "/in/c.png", "/in/c.png is\ntorn", "")]
+    with pytest.raises(InputError, match="2 of 3 cases failed") as error:
+        finish_run(failed, cases, tmp_path)
+    assert str(error.value).splitlines()[1:] == [
+        "- /in/c.png is torn",
+        "- /in/a.png was segmented, but its results are gone from the output folder: run the same again.",
+    ]
+    assert [one["case"] for one in json.loads((tmp_path / "problems.json").read_text())] == ["c", "a"]
+
+
+def test_several_writers_of_one_file(tmp_path: Path) -> None:
+    """The last one wins, with a name of the greatest length too."""
+    target = tmp_path / f"{'x' * 248}.nii.gz"
+    with atomic_write(target) as first, atomic_write(target, keep_suffix=True) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert second.name.endswith(".nii.gz")
+    assert target.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    texts = ["=1+1", "+cmd", "-a.png", "@x", "\tx", "plain", "a=b", "-1.5"]
+    write_csv(tmp_path / "t.csv", ["=h", "n"], [[text, -2] for text in texts] + [[-1.5, None]])
+    with open(tmp_path / "t.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["'=h", "n"]
+    assert [row[0] for row in rows] == ["'=1+1", "'+cmd", "'-a.png", "'@x", "'\tx", "plain", "a=b", "-1.5", "-1.5"]
+    assert [plain_cell(row[0]) for row in rows[:8]] == texts
+    assert {row[1] for row in rows[:8]} == {"-2"}
 
 
 @pytest.mark.parametrize(

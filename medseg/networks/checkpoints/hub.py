@@ -69,7 +69,9 @@ def find_weights(source: str | PathLike[str], encoder: str | None = None) -> Pat
             f"There is no weight file '{source}': check the path, or use one of the names {', '.join(PRETRAINED)}."
         )
     weights = PRETRAINED[str(source)]
-    logger.warning("The ImageNet weights '%s' of %s: %s.", source, weights.repository, weights.license)
+    pinned = "its newest" if weights.revision == "main" else weights.revision
+    told = "The ImageNet weights '%s' of %s, revision %s: %s."
+    logger.warning(told, source, weights.repository, pinned, weights.license)
     try:
         import huggingface_hub
     except ImportError as error:

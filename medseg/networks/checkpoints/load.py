@@ -1,5 +1,6 @@
 """Load weights strictly: no key may be missing or left over."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from os import PathLike
 
@@ -9,6 +10,8 @@ from medseg.errors import InputError
 from medseg.networks.checkpoints.convert import convert_state_dict
 from medseg.networks.checkpoints.hub import find_weights
 from medseg.networks.checkpoints.read import read_state_dict
+
+logger = logging.getLogger("medseg")
 
 
 def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor]) -> None:
@@ -31,10 +34,13 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
 def load_pretrained(
     network: nn.Module, weights: str | PathLike[str] | Mapping[str, Tensor], encoder: str | None = None
 ) -> None:
-    """Start a network from weights of the whole network, or from those of its `encoder` alone, strictly.
+    """Start a network from weights of the whole network, or from those of its `encoder`, strictly.
+
+    The decoder stays as it is where the weights have none, or one for other classes or of another kind, which is logged
+    as a warning.
 
     Args:
-        network: a network with an attribute `encoder`; changed in place, only if everything fits.
+        network: a network with the attributes `encoder` and `decoder`; changed in place, only if everything fits.
         weights: a file, a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded unless it has been
             before, `imagenet`, or a state dict.
         encoder: name of the network's encoder, whose weights `imagenet` stands for.
@@ -46,9 +52,13 @@ def load_pretrained(
     """
     tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
     state_dict = convert_state_dict(tensors).state_dict
-    if state_dict and all(key.startswith("encoder.") for key in state_dict):
-        own = {f"decoder.{key}": tensor for key, tensor in network.get_submodule("decoder").state_dict().items()}
-        state_dict.update(own)
+    own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("decoder.")}
+    given = {key: tensor for key, tensor in state_dict.items() if key.startswith("decoder.")}
+    left = compare(own, given) if len(given) < len(state_dict) else []
+    if left:
+        state_dict = {key: tensor for key, tensor in state_dict.items() if key not in given} | own
+    if left and given:
+        logger.warning("Of %s the encoder is taken, the decoder starts at random: %s.", source, "; ".join(left))
     check_fit(network, state_dict, source)
     network.load_state_dict(state_dict)
 

@@ -15,7 +15,7 @@ from medseg.data.input_types import VOLUME_SUFFIXES
 from medseg.errors import InputError
 from medseg.files import case_name
 from medseg.results.pictures import SHEET_FILE, picture_file
-from medseg.results.tables import METRIC_COLUMNS, RECORD_SCHEMA, RECORDS
+from medseg.results.tables import METRIC_COLUMNS, RECORD_SCHEMA, RECORDS, plain_cell
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _csv(path: Path) -> list[list[str]]:
     if not path.is_file():
         return []
     with open(path, encoding="utf-8", newline="") as file:
-        return [line for line in csv.reader(file) if line]
+        return [[plain_cell(cell) for cell in line] for line in csv.reader(file) if line]
 
 
 def _read_pictures(results: Results) -> None:
@@ -206,7 +206,16 @@ def _read_problems(results: Results) -> None:
         raise InputError(f"'{path}' is not a list of problems: delete it, or run the inference again.")
     for entry in listed:
         one = entry if isinstance(entry, Mapping) else {"problem": entry}
-        results.problems.append((str(one.get("case", "")), str(one.get("problem", ""))))
+        problem = _without_folders(str(one.get("problem", "")), [Path(str(one.get("source", ""))), path])
+        results.problems.append((str(one.get("case", "")), problem))
+
+
+def _without_folders(text: str, files: Sequence[Path]) -> str:
+    """`text` with the names of files alone; a page that is passed on tells nobody where they lie."""
+    folders = {parent for file in files for place in (file, file.absolute()) for parent in place.parents}
+    for folder in sorted(map(str, folders), key=len, reverse=True):
+        text = text.replace(f"{folder.rstrip('/')}/", "") if folder not in ("/", ".") else text
+    return text
 
 
 def _date(results: Results) -> datetime | None:

@@ -15,6 +15,7 @@ from report_folders import PROVENANCE, record, write_picture, write_records, wri
 from medseg.cli.main import main
 from medseg.errors import InputError
 from medseg.results.report import embedding, plots, write_report, write_report_if
+from medseg.results.report.reading import read_results
 
 NASTY = "a<script>alert('1')</script>&amp;\"b\""
 
@@ -164,6 +165,15 @@ def test_every_text_is_escaped(tmp_path: Path) -> None:
     assert odd in text
     assert f"Outlines on {odd}" in {attrs["alt"] for attrs in page.pictures()}
     assert NASTY in {attrs["data-value"] for attrs in page.all("td")}
+
+
+def test_problems_name_no_folders(tmp_path: Path) -> None:
+    source = "/home/jane doe/scans/study.zip/@1.2/a.dicom"
+    told = f"/home/jane doe/scans/study.zip cannot be read, {source} neither, nor is a mask in {tmp_path / 'a.png'}."
+    (tmp_path / "problems.json").write_text(json.dumps([{"case": "a", "source": source, "problem": told}]))
+    (problem,) = read_results(tmp_path).problems
+    assert problem == ("a", "study.zip cannot be read, a.dicom neither, nor is a mask in a.png.")
+    assert "jane" not in write_report(tmp_path).read_text()
 
 
 def test_problems_are_listed_and_do_not_end_it(tmp_path: Path) -> None:
