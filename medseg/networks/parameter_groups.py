@@ -1,5 +1,3 @@
-"""Groups of parameters for an optimizer."""
-
 from typing import Any
 
 from torch import nn

@@ -69,8 +69,7 @@ class SpatialAttention(nn.Module):
 def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
     """Weights `[grid, size]` that average all but the first and last of `grid + 2` regions of `size` pixels.
 
-    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. Type and
-    device are those of `like`.
+    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example.
     """
     region = torch.arange(1, grid + 1, device=like.device)[:, None]
     start = region * size // (grid + 2)
@@ -149,9 +148,6 @@ class PolypDecoder(Decoder):
         return self.pred_fusion(self.dropout(fused)), self.pred_aggregation(self.dropout(aggregated))
 
     def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Maps, fine to coarse, to logits `[B, out_channels, h, w]` at the size of the second finest map.
-
-        In training three entries: the prediction, and the logits before and after the aggregation.
-        """
+        """As `branches`; the prediction is their sum. In training three entries, the sum first."""
         before, after = self.branches(maps)
         return [before + after, before, after] if self.training else [before + after]

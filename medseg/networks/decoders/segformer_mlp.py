@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.decoders.decoder import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 from medseg.networks.layers.tokens import to_map, to_tokens
 

@@ -26,9 +26,6 @@ class ConvolutionalAttention(nn.Module):
 
     Keys and values are taken at every second pixel. The scores are scaled by the full width, not by that of a head,
     as published.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -47,8 +44,7 @@ class ConvolutionalAttention(nn.Module):
     def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = to_map(x, height, width)
-        q = self.q(to_tokens(self.conv_q(x)))
-        k = self.k(to_tokens(self.conv_k(x)))
+        q, k = self.q(to_tokens(self.conv_q(x))), self.k(to_tokens(self.conv_k(x)))
         v = self.v(to_tokens(self.conv_v(x)))
         return self.proj(attend(q, k, v, self.num_heads, self.scale))
 

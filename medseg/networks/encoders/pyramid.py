@@ -16,12 +16,8 @@ STRIDES = (4, 8, 16, 32)
 class Block(nn.Module):
     """Pre-norm transformer block: `x + attn(norm1(x))`, then `x + mlp(norm2(x))`, both under stochastic depth.
 
-    Args:
-        channels: width of the tokens.
-        attn: module `(tokens, height, width) -> tokens`.
-        mlp: module `(tokens, height, width) -> tokens`.
-        drop_path: probability with which a training sample skips each of the two branches.
-        norm_eps: epsilon of the layer norms.
+    `attn` and `mlp` are modules `(tokens, height, width) -> tokens`. `drop_path` is the probability with which a
+    training sample skips each of the two branches.
     """
 
     def __init__(

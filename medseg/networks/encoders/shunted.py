@@ -36,15 +36,8 @@ class ConvStem(PatchEmbed):
 class ShuntedAttention(nn.Module):
     """Two groups of heads, each with keys and values from a map reduced in its own way.
 
-    The values also pass a 3 x 3 depth-wise convolution, whose result is added to them (equations 1 to 3).
-
-    Args:
-        channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
-        reductions: how many times the map is reduced on each side, for each group of heads.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels` or is no multiple of the number of groups.
+    The values also pass a 3 x 3 depth-wise convolution, whose result is added to them (equations 1 to 3). `reductions`
+    says how many times the map is reduced on each side, for each group of heads.
     """
 
     def __init__(self, channels: int, num_heads: int, reductions: Sequence[int]) -> None:
@@ -78,11 +71,7 @@ class ShuntedAttention(nn.Module):
 
 
 class LocalAttention(nn.Module):
-    """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
-    """
+    """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage."""
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()

@@ -25,9 +25,6 @@ class WindowAttention(nn.Module):
     """Attention of each token to the 3 x 3 window around it.
 
     Beyond the border, keys and values are zero and take part in the softmax, as published.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:

@@ -1,4 +1,4 @@
-"""Attention layers."""
+"""Multi-head attention."""
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +29,8 @@ def attend(
 class SpatialReductionAttention(nn.Module):
     """Multi-head attention whose keys and values come from a map reduced `reduction` times on each side.
 
-    SegFormer (Xie et al., NeurIPS 2021), equations 1 and 2, and PVT (Wang et al., ICCV 2021), section 3.3:
-    the cost falls from `N * N` to `N * N / reduction**2` for `N = H * W` tokens.
-
-    Args:
-        channels: width of the tokens.
-        num_heads: number of heads; divides `channels`.
-        reduction: side of the patch that becomes one key; 1 for plain attention.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`.
+    SegFormer (Xie et al., NeurIPS 2021), equations 1 and 2, and PVT (Wang et al., ICCV 2021), section 3.3: the cost
+    falls from `N * N` to `N * N / reduction**2` for `N = H * W` tokens. A `reduction` of 1 is plain attention.
     """
 
     def __init__(self, channels: int, num_heads: int, reduction: int = 1) -> None:

@@ -30,9 +30,8 @@ class ResizeConcat(nn.Module):
 class ResizeConcatConv(nn.Module):
     """Resize maps to one size, concatenate them, 1 x 1 convolution, batch norm, ReLU.
 
-    A 1 x 1 convolution and a bilinear resize commute, and a convolution of a concatenation is a sum of
-    convolutions; so each map is convolved at its own size and resized afterwards. The result is the same up to
-    rounding, and the coarse maps cost a fraction.
+    A 1 x 1 convolution and a bilinear resize commute, and a convolution of a concatenation is a sum of convolutions; so
+    each map is convolved at its own size and resized afterwards: the same up to rounding, for a fraction of the cost.
     """
 
     def __init__(self, in_channels: int, num_maps: int, out_channels: int, align_corners: bool = False) -> None:
