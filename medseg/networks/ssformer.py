@@ -27,13 +27,11 @@ class SSFormer(nn.Module):
         encoder: a key of `medseg.networks.ENCODERS`.
         decoder: a key of `medseg.networks.DECODERS`.
         decoder_channels: width of the decoder; `None` for the published width of this decoder.
-        decoder_options: further arguments of the decoder's class; those that published weights need stand in
-            `medseg.networks.variants.PUBLISHED_VARIANTS`.
+        decoder_options: further arguments of the decoder's class; for published weights see `PUBLISHED_VARIANTS`.
         dropout: dropout before the decoder's last convolution.
         drop_path: stochastic depth of the encoder's last block; `None` for the published rate of this encoder.
         pretrained: weights to start from, of the whole network or of the encoder alone: a file, ours or published,
-            a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded, or `imagenet` for those of `encoder`.
-            `None` for random weights.
+            a name of `medseg.networks.checkpoints.PRETRAINED`, or `imagenet`; `None` for random weights.
 
     Raises:
         ValueError: if `spatial_dims` is not 2, a name is unknown, the encoder has not as many levels as the decoder

@@ -22,8 +22,7 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
         FileNotFoundError: if there is no such file.
         InputError: if the file cannot be read or does not fit; the message names the keys.
     """
-    tensors, source = _tensors_of(weights)
-    state_dict = convert_state_dict(tensors).state_dict
+    state_dict, source = _converted(weights)
     check_fit(network, state_dict, source)
     network.load_state_dict(state_dict)
 
@@ -35,19 +34,16 @@ def load_pretrained(
 
     Args:
         network: a network with an attribute `encoder`; changed in place, only if everything fits.
-        weights: a file, a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded unless it has been
-            before, `imagenet`, or a state dict.
+        weights: a state dict, or what `find_weights` takes: a file, a name, `imagenet`.
         encoder: name of the network's encoder, whose weights `imagenet` stands for.
 
     Raises:
         FileNotFoundError: if there is no such file, or it cannot be downloaded.
-        InputError: if the file cannot be read or does not fit, where the message names the keys; or if no ImageNet
-            weights of the encoder can be had.
+        InputError: as `load_weights`, or if no ImageNet weights of the encoder can be had.
     """
-    tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
-    state_dict = convert_state_dict(tensors).state_dict
+    state_dict, source = _converted(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
     if state_dict and all(key.startswith("encoder.") for key in state_dict):
-        own = {f"decoder.{key}": tensor for key, tensor in network.get_submodule("decoder").state_dict().items()}
+        own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("decoder.")}
         state_dict.update(own)
     check_fit(network, state_dict, source)
     network.load_state_dict(state_dict)
@@ -68,8 +64,7 @@ def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str 
     if problems:
         raise InputError(
             f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
-            + "; ".join(problems)
-            + "."
+            f"{'; '.join(problems)}."
         )
 
 
@@ -78,7 +73,7 @@ def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
     shared = [(key, tensor, given[key]) for key, tensor in wanted.items() if key in given]
     shapes = (f"{key} {list(b.shape)} instead of {list(a.shape)}" for key, a, b in shared if a.shape != b.shape)
     types = (
-        f"{key} {_type(b)} instead of {_type(a)}"
+        f"{key} {b.dtype} instead of {a.dtype}".replace("torch.", "")
         for key, a, b in shared
         if a.is_floating_point() and not b.is_floating_point()
     )
@@ -90,15 +85,11 @@ def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
     ]
 
 
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _tensors_of(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], str]:
-    """The tensors, and what to call them in a message."""
+def _converted(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The tensors under our names, and what to call them in a message."""
     if isinstance(weights, Mapping):
-        return weights, "the weights"
-    return read_state_dict(weights), f"the weights in '{weights}'"
+        return convert_state_dict(weights).state_dict, "the weights"
+    return convert_state_dict(read_state_dict(weights)).state_dict, f"the weights in '{weights}'"
 
 
 def _listed(what: str, keys: Iterable[str], most: int = 4) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from os import PathLike
 from typing import Any
@@ -37,8 +37,8 @@ class Recognition:
         problems: the reasons why the weights cannot be loaded into it; empty if there are none.
     """
 
-    arguments: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    arguments: dict[str, Any]
+    problems: list[str]
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
@@ -97,10 +97,14 @@ def recognize(conversion: Conversion) -> Recognition:
 
 def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     weights = conversion.state_dict
-    decoder = next((name for name, keys in _DECODER_KEYS.items() if _has(weights, *keys)), None)
-    if decoder is None:
+    decoders = [
+        name
+        for name, (signature, widest) in _DECODER_KEYS.items()
+        if widest in weights and any(re.search(signature, key) for key in weights)
+    ]
+    if not decoders:
         raise InputError("holds a decoder that medseg does not know, see `medseg.networks.DECODERS`.")
-    widest = _DECODER_KEYS[decoder][1]
+    decoder = decoders[0]
     options: dict[str, Any] = {}
     for source in conversion.sources:
         options.update(published_decoder_options(encoder, decoder) if source.published else source.decoder_options)
@@ -110,13 +114,9 @@ def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     return {
         "decoder": decoder,
         "out_channels": weights[heads[0]].shape[0] if heads else 1,
-        "decoder_channels": weights[widest].shape[0],
+        "decoder_channels": weights[_DECODER_KEYS[decoder][1]].shape[0],
         "decoder_options": options,
     }
-
-
-def _has(weights: Mapping[str, Tensor], signature: str, widest: str) -> bool:
-    return widest in weights and any(re.search(signature, key) for key in weights)
 
 
 @cache
@@ -127,16 +127,10 @@ def _encoder_weights(name: str, in_channels: int) -> Mapping[str, Tensor]:
 
 
 def _decoder_weights(arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    name, width, options = (arguments[key] for key in ("decoder", "decoder_channels", "decoder_options"))
     with torch.device("meta"):
         levels = build_encoder(arguments["encoder"]).out_channels
-        decoder = build_decoder(
-            arguments["decoder"],
-            levels,
-            arguments["out_channels"],
-            arguments["decoder_channels"],
-            options=arguments["decoder_options"],
-        )
-    return _below("decoder", decoder)
+        return _below("decoder", build_decoder(name, levels, arguments["out_channels"], width, options=options))
 
 
 def _below(name: str, module: nn.Module) -> dict[str, Tensor]:
