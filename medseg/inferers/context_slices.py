@@ -1,5 +1,3 @@
-"""Run a network of slices over a volume."""
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,16 +38,9 @@ class ContextSliceInferer(SlidingWindowInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Segment volumes.
+        """Volumes `[B, 1, H, W, D]`, D from 1 up, to `[B, C, H, W, D]` of the type and with the meta data of `inputs`.
 
-        Args:
-            inputs: volumes `[B, 1, H, W, D]`, D from 1 up.
-            network: takes slices `[N, context_slices, h, w]` and gives `[N, C, h, w]`.
-            args: passed on to `network`.
-            kwargs: passed on to `network`.
-
-        Returns:
-            `[B, C, H, W, D]`, of the type and with the meta data of `inputs`.
+        `network` takes slices `[N, context_slices, h, w]`, `args` and `kwargs`, and gives `[N, C, h, w]`.
         """
         if inputs.ndim != 5 or inputs.shape[1] != 1 or inputs.shape[-1] == 0:
             raise ValueError(f"Volumes must have the shape [B, 1, H, W, D], got {list(inputs.shape)}.")
