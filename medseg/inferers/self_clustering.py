@@ -27,21 +27,13 @@ _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
 @dataclass
 class ClusteringReport:
-    """How one image was fitted.
+    """How one image was fitted."""
 
-    Attributes:
-        steps: optimization steps taken.
-        losses: weighted total loss before each step.
-        labels: number of labels before each step.
-        final_labels: number of labels in the scores that were returned.
-        problem: why the image was not fitted; empty when it was. Its scores are then zero everywhere.
-    """
-
-    steps: int = 0
-    losses: list[float] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    final_labels: int = 1
-    problem: str = ""
+    steps: int = 0  # of the optimizer
+    losses: list[float] = field(default_factory=list)  # weighted total loss before each step
+    labels: list[int] = field(default_factory=list)  # number of labels before each step
+    final_labels: int = 1  # number of labels in the scores that were returned
+    problem: str = ""  # why the image was not fitted, with scores that are zero everywhere; empty when it was
 
 
 @dataclass(eq=False)

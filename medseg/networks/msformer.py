@@ -19,17 +19,11 @@ _PATCH_ATTENTION_SCALE = 64**-0.5
 
 
 class MSFormerFeatures(NamedTuple):
-    """What the self-supervised losses need.
+    """What the self-supervised losses need."""
 
-    Attributes:
-        scores: cluster scores `[B, num_clusters, H, W]`, unbounded.
-        patch_attention: similarity of the patches of the score map to each other, `[B, P, P]`; each row sums to 1.
-        contexts: global context of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`.
-    """
-
-    scores: Tensor
-    patch_attention: Tensor
-    contexts: tuple[Tensor, Tensor]
+    scores: Tensor  # cluster scores `[B, num_clusters, H, W]`, unbounded
+    patch_attention: Tensor  # similarity of the patches of the score map, `[B, P, P]`; each row sums to 1
+    contexts: tuple[Tensor, Tensor]  # of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`
 
 
 class TokenBatchNorm(nn.BatchNorm2d):

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.checkpoints.load import load_pretrained
 from medseg.networks.decoders import build_decoder
@@ -62,13 +61,13 @@ class SSFormer(nn.Module):
         if pretrained is not None:
             load_pretrained(self, pretrained, encoder)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Image `[B, in_channels, H, W]`, H and W from 64 up, to logits `[B, out_channels, H, W]`.
 
         In training, a decoder with deep supervision makes it a list of such logits, the prediction first, as
         `monai.losses.DeepSupervisionLoss` takes it.
         """
-        outputs: list[torch.Tensor] = []
+        outputs: list[Tensor] = []
         for logits in self.decoder(self.encoder(x)):
             outputs.append(resize(logits, x.shape[2], x.shape[3], self.align_corners))
         if len(outputs) == 1:

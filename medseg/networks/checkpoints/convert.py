@@ -1,5 +1,3 @@
-"""Rename the keys of a published `state_dict`, and report what became of each."""
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,19 +11,12 @@ from medseg.networks.checkpoints.rules import ANY_FILE, RULE_SETS, RuleSet
 
 @dataclass
 class Conversion:
-    """A renamed state dict, and what became of each source key.
+    """A renamed state dict, and what became of each source key."""
 
-    Attributes:
-        sources: the rule sets that were applied; empty if none matched.
-        state_dict: our key -> tensor.
-        renamed: source key -> our key.
-        dropped: source key -> the reason why it is not needed.
-    """
-
-    sources: list[RuleSet] = field(default_factory=list)
-    state_dict: dict[str, Tensor] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
-    dropped: dict[str, str] = field(default_factory=dict)
+    sources: list[RuleSet]  # the rule sets that were applied; empty if none matched
+    state_dict: dict[str, Tensor] = field(default_factory=dict)  # our key -> tensor
+    renamed: dict[str, str] = field(default_factory=dict)  # source key -> our key
+    dropped: dict[str, str] = field(default_factory=dict)  # source key -> the reason why it is not needed
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:

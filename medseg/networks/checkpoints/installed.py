@@ -1,5 +1,3 @@
-"""ImageNet weights that Python packages bring along."""
-
 import logging
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files

@@ -1,5 +1,3 @@
-"""Load weights strictly: no key may be missing or left over."""
-
 from collections.abc import Iterable, Mapping
 from os import PathLike
 

@@ -1,5 +1,3 @@
-"""Recognize the network that weights belong to by their names and shapes."""
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,15 +28,10 @@ _DECODER_KEYS = {
 
 @dataclass
 class Recognition:
-    """The network that the weights fit best.
+    """The network that the weights fit best."""
 
-    Attributes:
-        arguments: of `SSFormer`; without `decoder` for an encoder alone.
-        problems: the reasons why the weights cannot be loaded into it; empty if there are none.
-    """
-
-    arguments: dict[str, Any]
-    problems: list[str]
+    arguments: dict[str, Any]  # of `SSFormer`; without `decoder` for an encoder alone
+    problems: list[str]  # the reasons why the weights cannot be loaded into it; empty if there are none
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:

@@ -1,9 +1,6 @@
-"""What all decoders share."""
-
 from collections.abc import Iterable
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Decoder(nn.Module):
@@ -21,7 +18,7 @@ class Decoder(nn.Module):
 
     align_corners = False
 
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps, fine to coarse, to logits `[B, out_channels, h, w]` at the decoder's own stride.
 
         The first entry is the prediction. In training, decoders with deep supervision append their auxiliary
@@ -49,9 +46,9 @@ class AlignedDecoder(Decoder):
         self.pred = pred
         self.align_corners = align_corners
 
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps, fine to coarse, to one map of logits `[B, out_channels, h, w]` at the size of the finest."""
-        levels: list[torch.Tensor] = []
+        levels: list[Tensor] = []
         for i, embed in enumerate(self.embed):
             levels.append(embed(maps[i]))
         levels.reverse()

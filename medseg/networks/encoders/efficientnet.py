@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from monai.networks.layers import DropPath
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import STRIDES, PyramidEncoder, drop_path_rates, init_transformer_weights
 
@@ -35,7 +35,7 @@ class SameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         self.far = kernel_size // 2
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Map `[B, in_channels, H, W]` to `[B, out_channels, ceil(H / stride), ceil(W / stride)]`."""
         if self.stride[0] == 2:
             top, left = self.far - 1 + input.shape[2] % 2, self.far - 1 + input.shape[3] % 2
@@ -76,7 +76,7 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, in_channels, H, W]` to `[B, out_channels, ceil(H / stride), ceil(W / stride)]`."""
         out = self.project(self.depthwise(self.expand(x)))
         return x + self.drop_path(out) if self.residual else out
@@ -91,7 +91,7 @@ class _Level(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.apply(init_transformer_weights)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to the coarser map of the level."""
         x = self.stem(x)
         for block in self.blocks:

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from monai.networks.layers import DropPath, trunc_normal_
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_map
 
@@ -30,7 +29,7 @@ class Block(nn.Module):
         self.mlp = mlp
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x), height, width))
         return x + self.drop_path(self.mlp(self.norm2(x), height, width))
@@ -46,7 +45,7 @@ class Stage(nn.Module):
         self.norm = norm
         self.blocks.apply(init_transformer_weights)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to the coarser map `[B, out_channels, height, width]`."""
         x, height, width = self.patch_embed(x)
         for block in self.blocks:
@@ -75,9 +74,9 @@ class PyramidEncoder(nn.Module):
         self.out_channels = tuple(out_channels)
         self.strides = tuple(strides)
 
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         """Image `[B, C, H, W]` to maps, fine to coarse, `[B, out_channels[i], ~H / strides[i], ~W / strides[i]]`."""
-        maps: list[torch.Tensor] = []
+        maps: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)

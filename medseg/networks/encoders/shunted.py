@@ -7,7 +7,7 @@ https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper.
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import attend, check_heads
@@ -57,11 +57,11 @@ class ShuntedAttention(nn.Module):
         self.local = nn.ModuleList(nn.Conv2d(part, part, 3, padding=1, groups=part) for _ in reductions)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         queries = self.q(x).chunk(self.num_groups, dim=2)
         x = to_map(x, height, width)
-        parts: list[torch.Tensor] = []
+        parts: list[Tensor] = []
         for i, (sr, norm, kv, local) in enumerate(zip(self.sr, self.norm, self.kv, self.local)):  # noqa: B905 (TorchScript)
             reduced = sr(x)
             k, v = kv(self.act(norm(to_tokens(reduced)))).chunk(2, dim=2)
@@ -82,7 +82,7 @@ class LocalAttention(nn.Module):
         self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         k, v = self.kv(x).chunk(2, dim=2)
         local = to_tokens(self.local(to_map(v, height, width)))

@@ -1,8 +1,5 @@
-"""Feed-forward layers of transformer blocks."""
-
-import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_map, to_tokens
 
@@ -16,7 +13,7 @@ class FeedForward(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         return self.fc2(self.act(self.fc1(x)))
 
@@ -37,7 +34,7 @@ class MixFeedForward(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = to_map(self.fc1(x), height, width)
         local = x + self.dwconv(x) if self.residual else self.dwconv(x)
@@ -57,7 +54,7 @@ class MixFFNSkip(nn.Module):
         self.norm = nn.LayerNorm(hidden_dim)
         self.fc2 = nn.Linear(hidden_dim, dim)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Tokens `[B, H, W, C]` to tokens of the same shape."""
         hidden = self.fc1(x)
         hidden = hidden + self.dwconv(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
