@@ -18,13 +18,12 @@ class ContextSliceInferer(SlidingWindowInferer):
         context_slices: slices that the network sees at once, odd; the middle one is segmented. Beyond the ends of the
             volume the last slice is repeated.
         sw_batch_size: slices taken at a time, and windows per forward pass.
-        kwargs: other arguments of `monai.inferers.SlidingWindowInferer`, such as `overlap` and `mode`. The network runs
-            on `sw_device`, the result is put together on `device` (by default both where the volume is); with
-            `device="cpu"` a GPU holds no more than `sw_batch_size` slices.
+        kwargs: other arguments of `monai.inferers.SlidingWindowInferer`. The network runs on `sw_device`, the result
+            is put together on `device` (by default both where the volume is); with `device="cpu"` a GPU holds no more
+            than `sw_batch_size` slices.
 
     Raises:
-        ValueError: if `context_slices` is even or below 1, or (on a call) the input is not a batch of volumes of one
-            channel.
+        ValueError: if `context_slices` is even or below 1, or (on a call) the input has another shape.
     """
 
     def __init__(

@@ -8,12 +8,9 @@ from medseg.transforms.per_key import RandPerKeyTransform
 
 
 def elliptic_kernel(size: int) -> list[list[bool]]:
-    """Rasterize an ellipse into `size` rows and columns, like OpenCV's `MORPH_ELLIPSE`.
+    """Rasterize an ellipse into `size` rows and columns, at least 1, like OpenCV's `MORPH_ELLIPSE`.
 
     With an even size it lies off center, toward the last row and column: `size=2` gives `[[0, 1], [1, 1]]`.
-
-    Raises:
-        ValueError: `size` is below 1.
     """
     if size < 1:
         raise ValueError(f"The size of a kernel must be at least 1, got {size}.")
@@ -25,15 +22,8 @@ def elliptic_kernel(size: int) -> list[list[bool]]:
 def dilate(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
     """Replace every value by the largest one under the kernel (gray dilation, OpenCV's convention).
 
-    The kernel is not mirrored and its anchor is row `rows // 2`, column `columns // 2`. Places outside of the label do
-    not count.
-
-    Args:
-        label: `[C, H, W]` of any dtype; whole numbers up to 2**24.
-        kernel: rows of flags; the one at the anchor is set.
-
-    Returns:
-        `[C, H, W]` of the same dtype.
+    The label is `[C, H, W]` of any dtype, with whole numbers up to 2**24. The kernel is not mirrored and its anchor,
+    which is set, is row `rows // 2`, column `columns // 2`. Places outside of the label do not count.
     """
     return _under_kernel(label, kernel, -math.inf).amax(dim=0).to(label.dtype)
 

@@ -48,18 +48,11 @@ def load_pretrained(
 
 
 def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str = "the weights") -> None:
-    """Compare keys and shapes without loading anything.
+    """Raise an `InputError` if keys, under our names, are missing or left over or a shape differs; it names them.
 
-    Args:
-        network: the network that should take the weights.
-        state_dict: key -> tensor, under our names.
-        source: what to call the weights in the message.
-
-    Raises:
-        InputError: if a key is missing or left over, or a shape differs; the message names them.
+    `source` is what the message calls the weights. Nothing is loaded.
     """
-    problems = compare(network.state_dict(), state_dict)
-    if problems:
+    if problems := compare(network.state_dict(), state_dict):
         raise InputError(
             f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
             f"{'; '.join(problems)}."

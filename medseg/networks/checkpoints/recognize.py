@@ -35,11 +35,7 @@ class Recognition:
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
-    """Read a weight file of any known kind and rename its keys to ours.
-
-    Args:
-        path: the file.
-        encoder_only: drop the decoder.
+    """Read a weight file of any known kind and rename its keys to ours, without the decoder if `encoder_only`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -59,12 +55,9 @@ def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple
 
 
 def recognize(conversion: Conversion) -> Recognition:
-    """Return the encoder and decoder that the converted weights fit best.
+    """The encoder and decoder that the converted weights fit best, an `InputError` if they hold no known encoder.
 
     MiT-b5 and PVT v2 b5 are the same network, which is called `mit_b5`.
-
-    Raises:
-        InputError: if the weights hold no known encoder.
     """
     weights = conversion.state_dict
     first = [key for key in weights if re.search(r"^encoder\.stages\.0\.(patch_embed\.proj|stem)\.(0\.)?weight$", key)]

@@ -54,15 +54,10 @@ class Stage(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """A chain of stages that returns the map of each.
+    """A chain of stages, modules `map -> coarser map`, that returns the map of each.
 
-    Args:
-        stages: modules `map -> coarser map`.
-        out_channels: channels of each stage's map.
-        strides: size of the image over the size of each stage's map, on each side.
-
-    Raises:
-        ValueError: if the three arguments have different lengths.
+    `out_channels` are the channels of the maps, `strides` the size of the image over theirs, on each side. Arguments of
+    different lengths are a `ValueError`.
     """
 
     def __init__(self, stages: Sequence[nn.Module], out_channels: Sequence[int], strides: Sequence[int]) -> None:
@@ -95,8 +90,7 @@ class TransformerPyramid(PyramidEncoder):
         channels: width of each stage.
         rates: stochastic depth of each block of each stage.
         patch_embed: gives the module `map -> (tokens, height, width)`.
-        attention: gives the module `(tokens, height, width) -> tokens` of one block.
-        feed_forward: gives the module `(tokens, height, width) -> tokens` of one block.
+        attention, feed_forward: give the modules `(tokens, height, width) -> tokens` of one block.
         stage_norm: end each stage with a layer norm.
         norm_eps: epsilon of the layer norms.
     """
