@@ -1,5 +1,3 @@
-"""An evaluator for many cases of which some may fail."""
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -29,11 +27,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
     knows its file. Cases that do not fit into one batch are run one by one.
 
     With an empty loader no case runs, but handlers of `EPOCH_STARTED`, `EPOCH_COMPLETED` and `COMPLETED` do: they
-    write the summaries of earlier runs.
-
-    Args:
-        args: as for `SupervisedEvaluator`.
-        kwargs: as for `SupervisedEvaluator`.
+    write the summaries of earlier runs. The arguments are those of `SupervisedEvaluator`.
 
     Attributes:
         failures: one entry per failed case, in the order of the run.
@@ -52,24 +46,13 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
         self.add_event_handler(Events.DATALOADER_STOP_ITERATION, self._refuse_early_end)
 
     def add_event_handler(self, event_name: Any, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """As in Ignite, but an error of a handler of `ITERATION_COMPLETED` costs the cases of that iteration only.
-
-        Args:
-            event_name: as in Ignite.
-            handler: as in Ignite.
-            args: as in Ignite.
-            kwargs: as in Ignite.
-        """
+        """As in Ignite, but an error of a handler of `ITERATION_COMPLETED` costs the cases of that iteration only."""
         if event_name == Events.ITERATION_COMPLETED:
             handler = self._tolerant(handler)
         return super().add_event_handler(event_name, handler, *args, **kwargs)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
-        """Run all cases once.
-
-        Args:
-            global_epoch: as for `SupervisedEvaluator.run`.
-        """
+        """Run all cases once."""
         self.failures.clear()
         if self.state.epoch_length == 0:
             for event in (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.COMPLETED):
@@ -79,8 +62,7 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: list[dict[str, Any]]) -> Any:  # type: ignore[override]
         done = self._attempt(batchdata)
-        engine.state.batch = [batch for batch, _ in done]
-        engine.state.output = [output for _, output in done]
+        engine.state.batch, engine.state.output = [batch for batch, _ in done], [output for _, output in done]
         return engine.state.output
 
     def _tolerant(self, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,12 +111,10 @@ class FaultTolerantEvaluator(SupervisedEvaluator):
                     done.append((item if source is None else {**item, SOURCE_KEY: source}, result))
                 except Exception as error:
                     self._note(batch, error)
-            self.state.batch = [batch for batch, _ in done]
-            self.state.output = [output for _, output in done]
+            self.state.batch, self.state.output = [batch for batch, _ in done], [output for _, output in done]
 
     def _note(self, item: dict[str, Any], error: Exception) -> None:
-        stop = disk_full_error(error)
-        if stop is not None:
+        if stop := disk_full_error(error):
             raise stop from error
         failure = describe_failure(case_source(item[CommonKeys.IMAGE].meta), error)
         self.logger.debug("%s\n%s", failure.problem, failure.details)

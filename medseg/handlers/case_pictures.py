@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from medseg.files import atomic_write, case_source
 from medseg.results.pictures import SHEET_FILE, contact_sheet, draw_picture, draw_volume, picture_file
 
 
+@dataclass(eq=False, repr=False)
 class CasePictures:
     """A PNG of every case of an evaluator: the outlines of its mask on the image.
 
@@ -46,30 +48,22 @@ class CasePictures:
         InputError: (while running) when the image knows no file.
     """
 
-    def __init__(
-        self,
-        output_dir: str | Path,
-        intensity_range: Sequence[float] | None = None,
-        slices: int = 12,
-        columns: int = 4,
-        max_side: int = 1024,
-        cases: Sequence[Mapping[str, Any]] = (),
-        sheet: int = 12,
-    ) -> None:
-        if min(slices, columns) < 1 or max_side < 16 * columns or sheet < 0:
+    output_dir: str | Path
+    intensity_range: Sequence[float] | None = None
+    slices: int = 12
+    columns: int = 4
+    max_side: int = 1024
+    cases: Sequence[Mapping[str, Any]] = ()
+    sheet: int = 12
+
+    def __post_init__(self) -> None:
+        if min(self.slices, self.columns) < 1 or self.max_side < 16 * self.columns or self.sheet < 0:
             raise ValueError(
                 "CasePictures needs slices and columns >= 1, max_side >= 16 a column and sheet >= 0, "
-                f"got {slices}, {columns}, {max_side} and {sheet}."
+                f"got {self.slices}, {self.columns}, {self.max_side} and {self.sheet}."
             )
-        if intensity_range is not None and not intensity_range[0] < intensity_range[1]:
-            raise ValueError(f"intensity_range must be (lowest, highest), got {tuple(intensity_range)}.")
-        self.output_dir = Path(output_dir)
-        self.intensity_range = intensity_range
-        self.slices = slices
-        self.columns = columns
-        self.max_side = max_side
-        self.cases = cases
-        self.sheet = sheet
+        if self.intensity_range is not None and not self.intensity_range[0] < self.intensity_range[1]:
+            raise ValueError(f"intensity_range must be (lowest, highest), got {tuple(self.intensity_range)}.")
 
     def attach(self, engine: Engine) -> None:
         """Draw after every batch of an evaluator whose postprocessing restores the masks to the file's geometry."""
@@ -83,7 +77,8 @@ class CasePictures:
             file = case_source(getattr(item[CommonKeys.IMAGE], "meta", {}))
             keys = (CommonKeys.LABEL, CommonKeys.PRED)
             masks = [_label_map(item[key]) for key in keys if item.get(key) is not None]
-            _write(self._draw(source_of(given), file, masks), self._picture_file(file, given))
+            target = picture_file(self.output_dir, file, given.get("set_name", ""))
+            _write(self._draw(source_of(given), file, masks), target)
 
     def _draw(self, source: MetaTensor, file: str, masks: list[np.ndarray]) -> np.ndarray:
         shape = tuple(source.shape[: masks[-1].ndim])
@@ -99,16 +94,13 @@ class CasePictures:
         affine = np.asarray(source.affine)
         return draw_volume(image, affine, masks, self.intensity_range, self.slices, self.columns, self.max_side)
 
-    def _picture_file(self, file: str, item: Mapping[str, Any]) -> Path:
-        return picture_file(self.output_dir, file, item.get("set_name", ""))
-
     def _write_sheet(self, _engine: Engine) -> None:
         idist.barrier()  # until the other processes have written theirs
         if idist.get_rank() != 0:
             return
-        files = (self._picture_file(case[CommonKeys.IMAGE], case) for case in self.cases)
+        files = (picture_file(self.output_dir, case["image"], case.get("set_name", "")) for case in self.cases)
         if found := list(islice(filter(Path.is_file, files), self.sheet)):
-            _write(contact_sheet(found), self.output_dir / SHEET_FILE)
+            _write(contact_sheet(found), Path(self.output_dir, SHEET_FILE))
 
 
 def _write(picture: np.ndarray, target: Path) -> None:

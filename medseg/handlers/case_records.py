@@ -2,7 +2,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _OUTPUTS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class CaseRecords:
     """A record of each case of an inference run: its measurements, and what they were made with.
 
@@ -64,28 +65,18 @@ class CaseRecords:
         RuntimeError: (while running) when a case has no mask in the output folder, be it picture, NIfTI or DICOM SEG.
     """
 
-    def __init__(
-        self,
-        output_dir: str | Path,
-        bundle_root: str | Path,
-        weights: str | Path | bool | None = None,
-        seed: int | None = None,
-        device: str | torch.device | None = None,
-        measurements: bool = True,
-        label_names: Sequence[str] | None = None,
-    ) -> None:
-        self.output_dir = Path(output_dir)
-        self.bundle_root = bundle_root
-        self.weights = None if isinstance(weights, bool) else weights
-        self.seed = seed
-        self.device = device
-        self.measurements = measurements
-        self.label_names = label_names
-        self._provenance: dict[str, Any] = {}
-        self._names: dict[int, str] = {}
-        self._modality = ""
-        self._plausible: dict[str, Any] = {}
-        self._began = 0.0
+    output_dir: str | Path
+    bundle_root: str | Path
+    weights: str | Path | bool | None = None
+    seed: int | None = None
+    device: str | torch.device | None = None
+    measurements: bool = True
+    label_names: Sequence[str] | None = None
+    _provenance: dict[str, Any] = field(init=False, default_factory=dict)
+    _names: dict[int, str] = field(init=False, default_factory=dict)
+    _plausible: dict[str, Any] = field(init=False, default_factory=dict)
+    _modality: str = field(init=False, default="")
+    _began: float = field(init=False, default=0.0)
 
     def attach(self, engine: Engine) -> None:
         """Record the cases of an evaluator whose postprocessing writes the outputs."""
@@ -102,8 +93,10 @@ class CaseRecords:
             self._names = dict(enumerate(self.label_names, start=1))
         self._modality = formats["inputs"]["image"].get("modality", "")
         self._plausible = metadata.get("plausible", {})
-        self._provenance = run_provenance(metadata, self.weights, self.seed, self.device)
-        settings = self.output_dir / "settings.json"  # what the run started with; the network has been loaded since
+        weights = None if isinstance(self.weights, bool) else self.weights
+        self._provenance = run_provenance(metadata, weights, self.seed, self.device)
+        # what the run started with; the network has been loaded since
+        settings = Path(self.output_dir, "settings.json")
         started = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else self._provenance
         if started["weights_sha256"] != self._provenance["weights_sha256"]:
             raise InputError(
@@ -117,7 +110,7 @@ class CaseRecords:
         seconds = (time.perf_counter() - self._began) / max(1, len(items))
         for item, given in zip(items, batch_items(engine.state.batch), strict=True):
             record = self._record(item, given, seconds)
-            with atomic_write(self.output_dir / RECORDS / f"{record['case']}.json") as path:
+            with atomic_write(Path(self.output_dir, RECORDS, f"{record['case']}.json")) as path:
                 path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         self._began = time.perf_counter()
 
@@ -155,7 +148,7 @@ class CaseRecords:
             kind: relative.format(name)
             for kind, patterns in _OUTPUTS.items()
             for relative in patterns
-            if (self.output_dir / relative.format(name)).is_file()
+            if Path(self.output_dir, relative.format(name)).is_file()
         }
         if "mask" not in found:
             raise RuntimeError(

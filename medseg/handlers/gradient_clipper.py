@@ -1,8 +1,11 @@
+from dataclasses import dataclass
+
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from torch import nn
 
 
+@dataclass(eq=False, repr=False)
 class GradientClipper:
     """Scale all gradients down by one factor where their common norm is above a limit, before the optimizer's step.
 
@@ -14,11 +17,12 @@ class GradientClipper:
         ValueError: when `max_norm` is not positive.
     """
 
-    def __init__(self, network: nn.Module, max_norm: float) -> None:
-        if max_norm <= 0:
-            raise ValueError(f"max_norm must be positive, got {max_norm}.")
-        self.network = network
-        self.max_norm = max_norm
+    network: nn.Module
+    max_norm: float
+
+    def __post_init__(self) -> None:
+        if self.max_norm <= 0:
+            raise ValueError(f"max_norm must be positive, got {self.max_norm}.")
 
     def attach(self, engine: Engine) -> None:
         """Run after each backward pass of a MONAI trainer."""

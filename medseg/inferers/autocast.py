@@ -1,5 +1,3 @@
-"""Forward passes in bfloat16."""
-
 from collections.abc import Callable
 from typing import Any
 

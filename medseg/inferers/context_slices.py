@@ -1,5 +1,3 @@
-"""Run a network of slices over a volume."""
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,13 +18,12 @@ class ContextSliceInferer(SlidingWindowInferer):
         context_slices: slices that the network sees at once, odd; the middle one is segmented. Beyond the ends of the
             volume the last slice is repeated.
         sw_batch_size: slices taken at a time, and windows per forward pass.
-        kwargs: other arguments of `monai.inferers.SlidingWindowInferer`, such as `overlap` and `mode`. The network runs
-            on `sw_device`, the result is put together on `device` (by default both where the volume is); with
-            `device="cpu"` a GPU holds no more than `sw_batch_size` slices.
+        kwargs: other arguments of `monai.inferers.SlidingWindowInferer`. The network runs on `sw_device`, the result
+            is put together on `device` (by default both where the volume is); with `device="cpu"` a GPU holds no more
+            than `sw_batch_size` slices.
 
     Raises:
-        ValueError: if `context_slices` is even or below 1, or (on a call) the input is not a batch of volumes of one
-            channel.
+        ValueError: if `context_slices` is even or below 1, or (on a call) the input has another shape.
     """
 
     def __init__(
@@ -40,16 +37,9 @@ class ContextSliceInferer(SlidingWindowInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Segment volumes.
+        """Volumes `[B, 1, H, W, D]`, D from 1 up, to `[B, C, H, W, D]` of the type and with the meta data of `inputs`.
 
-        Args:
-            inputs: volumes `[B, 1, H, W, D]`, D from 1 up.
-            network: takes slices `[N, context_slices, h, w]` and gives `[N, C, h, w]`.
-            args: passed on to `network`.
-            kwargs: passed on to `network`.
-
-        Returns:
-            `[B, C, H, W, D]`, of the type and with the meta data of `inputs`.
+        `network` takes slices `[N, context_slices, h, w]`, `args` and `kwargs`, and gives `[N, C, h, w]`.
         """
         if inputs.ndim != 5 or inputs.shape[1] != 1 or inputs.shape[-1] == 0:
             raise ValueError(f"Volumes must have the shape [B, 1, H, W, D], got {list(inputs.shape)}.")

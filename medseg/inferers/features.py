@@ -1,5 +1,3 @@
-"""The inferer of self-supervised training."""
-
 from collections.abc import Callable
 from typing import Any
 

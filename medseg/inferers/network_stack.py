@@ -1,5 +1,3 @@
-"""Fit several small networks at once."""
-
 import copy
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +20,7 @@ class NetworkStack:
             running statistics (`torch.func.replace_all_batch_norm_modules_`).
         images: `[B, C, H, W]`.
         loss: gives one loss per image.
-        learning_rate: of SGD.
-        momentum: of SGD.
+        learning_rate, momentum: of SGD.
     """
 
     def __init__(
@@ -33,9 +30,8 @@ class NetworkStack:
         self.loss = loss
         self.network = _Features(network)
         self.parameters, _ = stack_module_state([self.network] * len(images))
-        self.optimizer = torch.optim.SGD(
-            list(self.parameters.values()), lr=learning_rate, momentum=momentum, fused=True
-        )
+        values = list(self.parameters.values())
+        self.optimizer = torch.optim.SGD(values, lr=learning_rate, momentum=momentum, fused=True)
 
     def step(self) -> tuple[list[float], list[int]]:
         """Take one step for each image; return the losses and the numbers of labels before it."""
@@ -71,8 +67,7 @@ class NetworkStack:
             return self.loss.total(self.loss.parts(features)).squeeze(0), features.scores.squeeze(0)
 
         if len(images) > 1:
-            losses, scores = torch.vmap(run_one)(parameters, images)
-            return losses, scores
+            return torch.vmap(run_one)(parameters, images)
         loss, score = run_one({name: value.squeeze(0) for name, value in parameters.items()}, images[0])
         return loss.unsqueeze(0), score.unsqueeze(0)
 

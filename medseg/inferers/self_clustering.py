@@ -1,7 +1,6 @@
-"""An inferer that fits a small network to every image, without labels, and returns its cluster scores."""
-
 import copy
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,34 +27,25 @@ _SEEDING = threading.Lock()  # PyTorch's random state is one for all threads
 
 @dataclass
 class ClusteringReport:
-    """How one image was fitted.
+    """How one image was fitted."""
 
-    Attributes:
-        steps: optimization steps taken.
-        losses: weighted total loss before each step.
-        labels: number of labels before each step.
-        final_labels: number of labels in the scores that were returned.
-        problem: why the image was not fitted; empty when it was. Its scores are then zero everywhere.
-    """
-
-    steps: int = 0
-    losses: list[float] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    final_labels: int = 1
-    problem: str = ""
+    steps: int = 0  # of the optimizer
+    losses: list[float] = field(default_factory=list)  # weighted total loss before each step
+    labels: list[int] = field(default_factory=list)  # number of labels before each step
+    final_labels: int = 1  # number of labels in the scores that were returned
+    problem: str = ""  # why the image was not fitted, with scores that are zero everywhere; empty when it was
 
 
+@dataclass(eq=False)
 class SelfClusteringInferer(Inferer):
     """Fit one network per image with self-supervised losses and return the scores of the fitted network.
 
     This is how MS-Former (Karimijafarbigloo et al., MIDL 2023) segments: at most `max_steps` steps of SGD on the image
     itself, stopped when no more than `min_labels` labels are left, then one more forward pass in training mode. All
     networks start from the same weights, so the labels of an image depend on the image and the seed alone, not on its
-    batch (up to rounding). An image that cannot be fitted (not finite, too small) gets zero scores and a
-    warning.
-
-    On a GPU the images of a batch are fitted together, see `NetworkStack`; each has its own loss and its own stop. On a
-    CPU they are fitted one by one, several side by side in threads.
+    batch (up to rounding). An image that cannot be fitted (not finite, too small) gets zero scores and a warning. On a
+    GPU the images of a batch are fitted together, see `NetworkStack`; each has its own loss and its own stop. On a CPU
+    they are fitted one by one, several side by side in threads.
 
     A call leaves no state behind and may come from several threads, also under `torch.no_grad`. Other threads must not
     draw from PyTorch's global generator meanwhile (by building a network, for example): the initial weights come from
@@ -80,53 +70,31 @@ class SelfClusteringInferer(Inferer):
         InputError: (in a call) if the images are larger than `max_pixels`.
     """
 
-    def __init__(
-        self,
-        max_steps: int = 50,
-        min_labels: int = 3,
-        learning_rate: float = 0.1,
-        momentum: float = 0.9,
-        loss: MSFormerLoss | None = None,
-        seed: int = 0,
-        warm_start: bool = False,
-        stack_size: int | None = None,
-        as_labels: bool = False,
-        amp: bool = False,
-        max_pixels: int = 512 * 512,
-        handlers: Callable[[Engine], None] | None = None,
-    ) -> None:
-        super().__init__()
-        if max_steps < 1 or min_labels < 1 or (stack_size is not None and stack_size < 1):
+    max_steps: int = 50
+    min_labels: int = 3
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    loss: MSFormerLoss = field(default_factory=MSFormerLoss)
+    seed: int = 0
+    warm_start: bool = False
+    stack_size: int | None = None
+    as_labels: bool = False
+    amp: bool = False
+    max_pixels: int = 512 * 512
+    handlers: Callable[[Engine], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1 or self.min_labels < 1 or (self.stack_size is not None and self.stack_size < 1):
             raise ValueError("max_steps, min_labels and stack_size must be at least 1.")
-        if learning_rate <= 0 or not 0 <= momentum < 1:
-            raise ValueError(
-                f"learning_rate must be positive and momentum in [0, 1), got {learning_rate} and {momentum}."
-            )
-        self.max_steps = max_steps
-        self.min_labels = min_labels
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.loss = MSFormerLoss() if loss is None else loss
-        self.seed = seed
-        self.warm_start = warm_start
-        self.stack_size = stack_size
-        self.as_labels = as_labels
-        self.amp = amp
-        self.max_pixels = max_pixels
-        self.handlers = handlers
+        if self.learning_rate <= 0 or not 0 <= self.momentum < 1:
+            values = f"{self.learning_rate} and {self.momentum}"
+            raise ValueError(f"learning_rate must be positive and momentum in [0, 1), got {values}.")
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Cluster images.
+        """Cluster scores `[B, num_clusters, H, W]`, or labels `[B, 1, H, W]`, of images `[B, C, H, W]` of about 0 to 1.
 
-        Args:
-            inputs: images `[B, C, H, W]`, intensities about 0 to 1; or volumes `[B, C, H, W, D]`, of which every slice
-                along the last axis is an image.
-            network: what to fit; it has a method `forward_features` like that of `MSFormer`. It is not changed.
-            args: ignored.
-            kwargs: ignored.
-
-        Returns:
-            Cluster scores `[B, num_clusters, H, W]` or labels `[B, 1, H, W]`; for volumes with a last axis `D`.
+        Of volumes `[B, C, H, W, D]` every slice along the last axis is an image; the result has a last axis `D` too.
+        `network` has a method `forward_features` like that of `MSFormer` and is not changed. The rest is ignored.
         """
         return self.fit(inputs, network)[0]
 
@@ -231,12 +199,8 @@ class SelfClusteringInferer(Inferer):
 
         def release(engine: Engine) -> None:
             """Take the images that have stopped out of the stack."""
-            last = engine.state.iteration == self.max_steps
-            stopped = [
-                position
-                for position, index in enumerate(active)
-                if last or reports[index].labels[-1] <= self.min_labels
-            ]
+            least = self.min_labels if engine.state.iteration < self.max_steps else math.inf
+            stopped = [position for position, index in enumerate(active) if reports[index].labels[-1] <= least]
             if not stopped:
                 return
             with autocast:

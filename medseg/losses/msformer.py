@@ -1,5 +1,3 @@
-"""The three self-supervised losses of MS-Former."""
-
 from typing import NamedTuple
 
 import torch
@@ -10,17 +8,10 @@ from torch.nn.modules.loss import _Loss
 
 from medseg.networks.msformer import MSFormerFeatures
 
-
-class LossWeights(NamedTuple):
-    """Weights of the inter-scale and of the intra-scale loss; the cross-entropy has weight 1."""
-
-    inter: float
-    intra: float
-
-
+# Weights of the inter-scale and of the intra-scale loss; that of the cross-entropy is 1.
 # The notebook fits a network in two cells: the first only shows clusters, the second also scores them.
-NOTEBOOK_PREVIEW_WEIGHTS = LossWeights(inter=2.0, intra=1.2)
-NOTEBOOK_SCORED_WEIGHTS = LossWeights(inter=1.5, intra=1.3)
+NOTEBOOK_PREVIEW_WEIGHTS = (2.0, 1.2)
+NOTEBOOK_SCORED_WEIGHTS = (1.5, 1.3)
 
 
 class MSFormerLossParts(NamedTuple):
@@ -51,8 +42,8 @@ class MSFormerLoss(_Loss):
 
     def __init__(
         self,
-        inter_weight: float = NOTEBOOK_SCORED_WEIGHTS.inter,
-        intra_weight: float = NOTEBOOK_SCORED_WEIGHTS.intra,
+        inter_weight: float = NOTEBOOK_SCORED_WEIGHTS[0],
+        intra_weight: float = NOTEBOOK_SCORED_WEIGHTS[1],
         reduction: LossReduction | str = LossReduction.MEAN,
     ) -> None:
         super().__init__(reduction=look_up_option(reduction, LossReduction).value)
@@ -60,15 +51,7 @@ class MSFormerLoss(_Loss):
         self.intra_weight = intra_weight
 
     def forward(self, features: MSFormerFeatures, target: Tensor | None = None) -> Tensor:
-        """Weighted sum of the three losses.
-
-        Args:
-            features: of `MSFormer.forward_features`.
-            target: ignored; MONAI's trainer passes one.
-
-        Returns:
-            A scalar, or `[B]` with reduction "none".
-        """
+        """A scalar, or `[B]` with reduction "none"; MONAI's trainer passes a `target`, which is ignored."""
         loss = self.total(self.parts(features))
         if self.reduction == LossReduction.MEAN.value:
             return loss.mean()

@@ -12,24 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg.networks.layers.mix_ffn_skip import MixFFNSkip
+from medseg.networks.layers.feed_forward import MixFFNSkip
 
 # The published factor in front of the patch scores, whatever the width of the embedding.
 _PATCH_ATTENTION_SCALE = 64**-0.5
 
 
 class MSFormerFeatures(NamedTuple):
-    """What the self-supervised losses need.
+    """What the self-supervised losses need."""
 
-    Attributes:
-        scores: cluster scores `[B, num_clusters, H, W]`, unbounded.
-        patch_attention: similarity of the patches of the score map to each other, `[B, P, P]`; each row sums to 1.
-        contexts: global context of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`.
-    """
-
-    scores: Tensor
-    patch_attention: Tensor
-    contexts: tuple[Tensor, Tensor]
+    scores: Tensor  # cluster scores `[B, num_clusters, H, W]`, unbounded
+    patch_attention: Tensor  # similarity of the patches of the score map, `[B, P, P]`; each row sums to 1
+    contexts: tuple[Tensor, Tensor]  # of the fine and of the coarse branch, each `[B, embed_dim, embed_dim]`
 
 
 class TokenBatchNorm(nn.BatchNorm2d):
@@ -42,13 +36,7 @@ class TokenBatchNorm(nn.BatchNorm2d):
 
 
 class OverlapPatchEmbedding(nn.Module):
-    """A 3 x 3 convolution with padding 1 (overlapping patches), then batch norm.
-
-    Args:
-        in_channels: channels of the image.
-        embed_dim: channels of a token.
-        stride: distance of neighboring patches in pixels.
-    """
+    """A 3 x 3 convolution with padding 1 (overlapping patches), then batch norm; `stride` in pixels."""
 
     def __init__(self, in_channels: int, embed_dim: int, stride: int) -> None:
         super().__init__()
@@ -61,19 +49,16 @@ class OverlapPatchEmbedding(nn.Module):
         height, width = ((size - 1) // self.stride + 1 for size in image.shape[-2:])
         # With so few input channels a matrix product is fast, and the tokens come out in their final layout.
         patches = F.unfold(image, kernel_size=3, padding=1, stride=self.stride)
-        tokens = patches.mT.contiguous().view(image.shape[0], height, width, -1)
-        out: Tensor = self.norm(self.proj(tokens))
-        return out
+        return self.norm(self.proj(patches.mT.contiguous().view(image.shape[0], height, width, -1)))
 
 
 class EfficientAttention(nn.Module):
     """Attention linear in the number of tokens.
 
-    Shen et al.: "Efficient Attention: Attention with Linear Complexities", WACV 2021: softmax of the
-    keys over positions, of the queries over channels; one head, no scale.
-
-    Values and output projection are applied to the `C x C` context instead of to every token, which is
-    the same because both softmaxes sum to one: it saves two of six matrix products over all tokens.
+    Shen et al.: "Efficient Attention: Attention with Linear Complexities", WACV 2021: softmax of the keys over
+    positions, of the queries over channels; one head, no scale. Values and output projection are applied to the `C x C`
+    context instead of to every token, which is the same because both softmaxes sum to one: it saves two of six matrix
+    products over all tokens.
     """
 
     def __init__(self, dim: int) -> None:
@@ -84,18 +69,14 @@ class EfficientAttention(nn.Module):
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend within each image of `[B, H, W, C]`.
-
-        Returns `residual` plus the attention, of the same shape, and the context `[B, C, C]`.
-        """
+        """Attend within each image of `[B, H, W, C]`: `residual` plus the attention, and the context `[B, C, C]`."""
         tokens = x.flatten(1, 2)
         keys = self.keys(tokens)
         # softmax over positions, its denominator applied after the sum over positions
         weights = (keys - keys.detach().amax(1, keepdim=True)).exp()
         pooled = (weights.mT @ tokens) / weights.sum(1).unsqueeze(-1)
         context = self.values(pooled)
-        queries = self.queries(tokens).softmax(-1)
-        out = torch.baddbmm(residual.flatten(1, 2), queries, self.projection(context))
+        out = torch.baddbmm(residual.flatten(1, 2), self.queries(tokens).softmax(-1), self.projection(context))
         return out.view_as(x), context
 
 
@@ -119,12 +100,10 @@ class EfficientBlock(nn.Module):
 class MSFormer(nn.Module):
     """Cluster scores of every pixel from a fine (stride 1) and a coarse (stride 2) transformer branch.
 
-    At 257 x 257 this is the published function. Other sizes extend it so: the coarse branch has `ceil(H /
-    2)` rows and is upsampled by two, then cropped to the image's size; the patches of the intra-scale
-    attention tile the score map from the top left, what is left over at the right and bottom is not seen by
-    it, and a map smaller than one patch is padded with its mean.
-
-    In training mode batch norm needs more than one token per channel: at least 3 x 1 pixels.
+    At 257 x 257 this is the published function. Other sizes extend it so: the coarse branch has `ceil(H / 2)` rows and
+    is upsampled by two, then cropped to the image's size; the patches of the intra-scale attention tile the score map
+    from the top left, what is left over at the right and bottom is not seen by it, and a map smaller than one patch is
+    padded with its mean. In training mode batch norm needs more than one token per channel: at least 3 x 1 pixels.
 
     Args:
         spatial_dims: 2; present because MONAI networks have it.

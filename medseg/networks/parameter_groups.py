@@ -1,5 +1,3 @@
-"""Groups of parameters for an optimizer."""
-
 from typing import Any
 
 from torch import nn
@@ -8,7 +6,7 @@ from torch import nn
 def parameter_groups(
     network: nn.Module, learning_rate: float, encoder_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups of parameters for a PyTorch optimizer: the encoder slower, norms and biases without weight decay.
+    """Up to four groups of the trained parameters for an optimizer: encoder slower, norms and biases without decay.
 
     Parameters with one axis, as biases and the scales of norms have, are not decayed; neither are learned positions.
 
@@ -17,9 +15,6 @@ def parameter_groups(
         learning_rate: of all but the encoder.
         encoder_rate: the encoder's learning rate over that of the others, for encoders that are pretrained.
         weight_decay: of weights with two axes or more.
-
-    Returns:
-        up to four groups with `params`, `lr` and `weight_decay`; each parameter that is trained is in one of them.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

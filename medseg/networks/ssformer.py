@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.checkpoints.load import load_pretrained
 from medseg.networks.decoders import build_decoder
@@ -27,13 +26,11 @@ class SSFormer(nn.Module):
         encoder: a key of `medseg.networks.ENCODERS`.
         decoder: a key of `medseg.networks.DECODERS`.
         decoder_channels: width of the decoder; `None` for the published width of this decoder.
-        decoder_options: further arguments of the decoder's class; those that published weights need stand in
-            `medseg.networks.variants.PUBLISHED_VARIANTS`.
+        decoder_options: further arguments of the decoder's class; for published weights see `PUBLISHED_VARIANTS`.
         dropout: dropout before the decoder's last convolution.
         drop_path: stochastic depth of the encoder's last block; `None` for the published rate of this encoder.
         pretrained: weights to start from, of the whole network or of the encoder alone: a file, ours or published,
-            a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded, or `imagenet` for those of `encoder`.
-            `None` for random weights.
+            a name of `medseg.networks.checkpoints.PRETRAINED`, or `imagenet`; `None` for random weights.
 
     Raises:
         ValueError: if `spatial_dims` is not 2, a name is unknown, the encoder has not as many levels as the decoder
@@ -64,13 +61,13 @@ class SSFormer(nn.Module):
         if pretrained is not None:
             load_pretrained(self, pretrained, encoder)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Image `[B, in_channels, H, W]`, H and W from 64 up, to logits `[B, out_channels, H, W]`.
 
         In training, a decoder with deep supervision makes it a list of such logits, the prediction first, as
         `monai.losses.DeepSupervisionLoss` takes it.
         """
-        outputs: list[torch.Tensor] = []
+        outputs: list[Tensor] = []
         for logits in self.decoder(self.encoder(x)):
             outputs.append(resize(logits, x.shape[2], x.shape[3], self.align_corners))
         if len(outputs) == 1:

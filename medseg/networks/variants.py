@@ -42,12 +42,7 @@ PUBLISHED_VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def published_decoder_options(encoder: str, decoder: str) -> dict[str, Any]:
-    """Return the `decoder_options` that published weights of this pair need, whatever the size of the encoder.
-
-    Args:
-        encoder: a key of `medseg.networks.ENCODERS`.
-        decoder: a key of `medseg.networks.DECODERS`.
-    """
+    """The `decoder_options` that published weights of this encoder's family and this decoder need."""
     family = encoder.partition("_")[0]
     for arguments in PUBLISHED_VARIANTS.values():
         if arguments["encoder"].partition("_")[0] == family and arguments["decoder"] == decoder:

@@ -24,15 +24,9 @@ def center_fields(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> np.ndarray:
-    """Random field whose features are about `cell` pixels wide: white noise on a grid, splines in between.
+    """Random field `(H, W)` whose features are about `cell` pixels wide: white noise on a grid, splines in between.
 
-    Args:
-        rng: the source of the random numbers.
-        shape: (H, W) of the field.
-        cell: distance in pixels between the grid points; at 1 and below it is white noise.
-
-    Returns:
-        Float array `(H, W)`, normally distributed with mean 0 and, averaged over the picture, variance 1.
+    Normally distributed with mean 0 and, averaged over the picture, variance 1; white noise if `cell` is 1 or less.
     """
     if cell <= 1:
         return rng.standard_normal(shape)
@@ -54,7 +48,7 @@ def irregular_ellipse(
     waves: Iterable[int],
     roughness: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Polar coordinates of a turned ellipse with a random outline.
+    """Distance from an ellipse's center, angle, and relative radius of its random outline in that direction.
 
     Args:
         rng: the source of the random numbers.
@@ -63,9 +57,6 @@ def irregular_ellipse(
         stretch: long axis by short axis.
         waves: numbers of waves around the outline.
         roughness: standard deviation of the amplitude of a single wave; that of k waves is a k-th of it.
-
-    Returns:
-        Distance from the center, angle, and relative radius of the outline in the direction of every pixel.
     """
     dy, dx = place
     along = (np.cos(turn) * dx + np.sin(turn) * dy) / np.sqrt(stretch)

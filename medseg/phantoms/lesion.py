@@ -1,5 +1,3 @@
-"""Dermoscopy-like pictures of a pigmented lesion, drawn from random numbers."""
-
 import numpy as np
 from scipy import ndimage
 
@@ -10,10 +8,8 @@ def lesion_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple
     """Draw one picture of a lesion on skin, as through a dermatoscope, and the lesion's mask.
 
     Skin of varying color with uneven light and a dark frame; one brown lesion of random outline with a soft border, a
-    darker core and a mottled texture; some hairs.
-
-    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape, 180 to 240 rows.
-    The mask is never empty.
+    darker core and a mottled texture; some hairs. Arguments and results: see `PHANTOMS`. Without a size it is
+    landscape, 180 to 240 rows. The mask is never empty.
     """
     rng = np.random.default_rng((seed, index, 1))
     rows = int(rng.integers(180, 241))

@@ -1,5 +1,3 @@
-"""CT-like axial slices of a chest, drawn from random numbers."""
-
 import numpy as np
 from scipy import ndimage
 
@@ -9,11 +7,9 @@ from medseg.phantoms.drawing import check_size, cloud_noise, to_bytes
 def lung_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one axial slice of a chest and the mask of its lungs.
 
-    A body with fat, muscle, spine and ribs in air, a heart, a trachea, and two lungs with vessels and noise. Gray
-    values are those of a window from -1000 to 1000 HU.
-
-    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is 192 x 192. The three
-    channels are equal, the mask is never empty, and vessels inside of the lungs belong to them.
+    A body with fat, muscle and spine in air, a heart, a trachea, and two lungs with vessels and noise. Gray values are
+    those of a window from -1000 to 1000 HU. Arguments and results: see `PHANTOMS`. Without a size it is 192 x 192. The
+    three channels are equal, the mask is never empty, and vessels inside of the lungs belong to them.
     """
     rng = np.random.default_rng((seed, index, 2))
     shape = check_size(size or (192, 192))

@@ -1,11 +1,9 @@
-"""Chest CT volumes, drawn from random numbers."""
-
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-#: Values of the lobes in the label map, as TotalSegmentator numbers them.
+# values of the lobes in the label map, as TotalSegmentator numbers them
 LEFT_UPPER, LEFT_LOWER, RIGHT_UPPER, RIGHT_MIDDLE, RIGHT_LOWER = 10, 11, 12, 13, 14
 
 _SIZE = (64, 56, 24)
@@ -23,21 +21,10 @@ class VolumePhantom(NamedTuple):
 def lung_volume_phantom(index: int, size: tuple[int, ...] | None, seed: int) -> VolumePhantom:
     """Draw the CT of a chest and the label map of its lung lobes.
 
-    A body with fat, muscle and spine in air, a heart on the left, a liver that lifts the right lung's base, and
-    two lungs with vessels and noise. The first two axes of the volume point either way, as in real files, so
-    that only the affine tells left from right.
-
-    Args:
-        index: number of the volume in its set.
-        size: (X, Y, Z) in voxels, at least 32 x 32 x 8; `None` is 64 x 56 x 24. They cover about 330 x 290 x 200 mm.
-        seed: number of the set.
-
-    Returns:
-        The volume in HU, the label map (10 and 11 left upper and lower lobe, 12 to 14 right upper, middle and lower;
-        vessels inside of the lungs belong to them), and the affine.
-
-    Raises:
-        ValueError: `size` has not three axes or is too small.
+    A body with fat, muscle and spine in air, a heart on the left, a liver that lifts the right lung's base, and two
+    lungs with vessels, which belong to them, and noise. The first two axes of the volume point either way, as in real
+    files, so that only the affine tells left from right. `size` is (X, Y, Z) in voxels, at least 32 x 32 x 8, without
+    it 64 x 56 x 24; they cover about 330 x 290 x 200 mm. Another `size` is a `ValueError`.
     """
     shape = _SIZE if size is None else tuple(size)
     if len(shape) != 3 or any(side < least for side, least in zip(shape, _SMALLEST, strict=True)):

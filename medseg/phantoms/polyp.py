@@ -1,19 +1,10 @@
-"""Colonoscopy-like pictures with polyps, drawn from random numbers."""
-
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from medseg.phantoms.drawing import (
-    center_fields,
-    check_size,
-    cloud_noise,
-    irregular_ellipse,
-    smooth_noise,
-    soft_step,
-    to_bytes,
-)
+from medseg.phantoms import drawing
+from medseg.phantoms.drawing import cloud_noise, smooth_noise, soft_step
 
 _POLYP_COUNTS = (0, 1, 2)
 _POLYP_COUNT_SHARES = (0.06, 0.76, 0.18)
@@ -40,15 +31,17 @@ def polyp_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[
     """Draw one colonoscopy-like picture and the mask of its polyps.
 
     The wall has folds, vessels, patches of other color and, mostly, a dark lumen; the view has black corners, uneven
-    light, highlights, blur and sensor noise. Polyps are domes of random outline with soft borders, whose hue and
-    texture are close to the wall's. Neither color nor brightness alone tells them from folds and patches: what does is
-    their outline, shading and the interrupted vessels.
-
-    Arguments and results are those of all generators, see `PHANTOMS`. Without a size it is landscape or
-    portrait, of 208 to about 390 pixels a side. About one mask in twenty is empty.
+    light, highlights, blur and sensor noise. Polyps are domes of random outline with soft borders. Neither color nor
+    brightness alone tells them from folds and patches: what does is their outline, shading and the interrupted vessels.
+    Arguments and results: see `PHANTOMS`. Without a size it is landscape or portrait, of 208 to about 390 pixels a
+    side. About one mask in twenty is empty.
     """
     rng = np.random.default_rng((seed, index))
-    view = _view(rng, check_size(size or _random_size(rng)))
+    if size is None:
+        short = int(rng.integers(208, 289))
+        long = round(short * rng.uniform(1.0, 1.36))
+        size = (long, short) if rng.random() < 0.25 else (short, long)
+    view = _view(rng, drawing.check_size(size))
     surface = _wall(rng, view)
     mask = np.zeros(view.y.shape, bool)
     for _ in range(rng.choice(_POLYP_COUNTS, p=_POLYP_COUNT_SHARES)):
@@ -58,15 +51,9 @@ def polyp_phantom(index: int, size: tuple[int, int] | None, seed: int) -> tuple[
     return picture, np.where(mask & (view.visible > 0.5), 255, 0).astype(np.uint8)
 
 
-def _random_size(rng: np.random.Generator) -> tuple[int, int]:
-    short = int(rng.integers(208, 289))
-    long = round(short * rng.uniform(1.0, 1.36))
-    return (long, short) if rng.random() < 0.25 else (short, long)
-
-
 def _view(rng: np.random.Generator, shape: tuple[int, int]) -> _View:
     """Black corners: an octagon or a circle, and sometimes the black box of a picture in the picture."""
-    y, x = center_fields(*shape)
+    y, x = drawing.center_fields(*shape)
     across, along = np.abs(y) / np.abs(y).max(), np.abs(x) / np.abs(x).max()
     if rng.random() < 0.6:
         edge = (across + along) / rng.uniform(1.5, 1.75)
@@ -118,7 +105,7 @@ def _blob(rng: np.random.Generator, view: _View, radius: float) -> tuple[np.ndar
     reach_y, reach_x = (max(np.abs(axis).max() - 0.18 - radius / 2, 0.0) for axis in (view.y, view.x))
     place = view.y - rng.uniform(-reach_y, reach_y), view.x - rng.uniform(-reach_x, reach_x)
     turn, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 1.6)
-    away, angle, outline = irregular_ellipse(rng, place, turn, stretch, range(2, 6), 0.11)
+    away, angle, outline = drawing.irregular_ellipse(rng, place, turn, stretch, range(2, 6), 0.11)
     outline += 0.05 * smooth_noise(rng, view.y.shape, view.short_side * radius / 2)
     return away / (radius * outline), angle
 
@@ -173,4 +160,4 @@ def _photograph(rng: np.random.Generator, view: _View, surface: _Surface) -> np.
     picture = ndimage.gaussian_filter(picture, (sigma, sigma, 0))
     picture += rng.normal(0, rng.uniform(0.004, 0.02), shape)[..., None]
     picture = picture * view.visible[..., None] + 0.02
-    return to_bytes(picture)
+    return drawing.to_bytes(picture)

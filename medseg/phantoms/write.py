@@ -1,5 +1,3 @@
-"""Writing of phantoms as dataset folders."""
-
 import json
 import os
 import shutil
@@ -22,12 +20,11 @@ from medseg.phantoms.polyp import polyp_phantom
 _Phantom = Callable[[int, tuple[int, int] | None, int], tuple[np.ndarray, np.ndarray]]
 _Volume = Callable[[int, tuple[int, ...] | None, int], VolumePhantom]
 
-#: Generators by kind: `(index, size, seed)` -> picture, uint8 `(H, W, 3)` RGB, and mask, uint8 `(H, W)` of 0 and 255.
-#: Every index (number of the picture in its set) and seed (number of the set) gives another picture. The size is (H, W)
-#: in pixels; `None` draws one; a side below 64 is a `ValueError`.
+# Generators by kind: `(index, size, seed)` -> picture, uint8 `(H, W, 3)` RGB, and mask, uint8 `(H, W)` of 0 and 255.
+# Every index (number of the picture in its set) and seed (number of the set) gives another picture. The size is (H, W)
+# in pixels; `None` draws one; a side below 64 is a `ValueError`.
 PHANTOMS: dict[str, _Phantom] = {"polyp": polyp_phantom, "lesion": lesion_phantom, "lung": lung_phantom}
-
-#: Generators of volumes by kind: `(index, size, seed)` -> volume, label map and affine.
+# Generators of volumes by kind: `(index, size, seed)` -> volume, label map and affine.
 VOLUME_PHANTOMS: dict[str, _Volume] = {"lung_volume": lung_volume_phantom}
 
 # part of a set's description: raise it when a generator draws other pictures, so that old sets are not reused
@@ -37,22 +34,17 @@ _TEST_SHARE = 0.2
 
 
 def write_phantoms(kind: str, folder: PathLike, count: int, seed: int, size: tuple[int, ...] | None = None) -> Path:
-    """Write a set of phantoms as a dataset folder: `images/`, `masks/`, `train.txt` and `test.txt`.
+    """Write a set of phantoms as a dataset folder: `images/`, `masks/`, `train.txt` and `test.txt`; returns the folder.
 
-    Pictures are PNG files. Volumes are NIfTI files, and their label maps lie in `labels/`.
-
-    The folder appears as a whole, under its name only when it is complete. If it holds the same set already, that is
-    used; several processes may ask for it at once.
+    Pictures are PNG files. Volumes are NIfTI files, and their label maps lie in `labels/`. The folder appears under its
+    name only when it is complete; several processes may ask for it at once.
 
     Args:
         kind: a key of `PHANTOMS` or `VOLUME_PHANTOMS`.
-        folder: where to write; must not exist, be empty, or hold the same set.
+        folder: where to write; must not exist, be empty, or hold the same set, which is then used.
         count: number of pictures or volumes, at least 2; the last fifth is the test set.
         seed: another seed gives another set. The first pictures of a longer set are those of a shorter one.
         size: (H, W) in pixels or (X, Y, Z) in voxels; `None` for the size of the kind.
-
-    Returns:
-        The folder.
 
     Raises:
         ValueError: The kind is unknown, or `count` is below 2.
@@ -63,8 +55,8 @@ def write_phantoms(kind: str, folder: PathLike, count: int, seed: int, size: tup
     if count < 2:
         raise ValueError(f"A set of phantoms needs at least 2 pictures, got count {count}.")
     folder = Path(folder)
-    description = {"kind": kind, "count": count, "seed": seed, "size": list(size) if size else None}
-    description["version"] = _VERSION
+    shape = list(size) if size else None
+    description = {"kind": kind, "count": count, "seed": seed, "size": shape, "version": _VERSION}
     if _is_free(folder, description):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")

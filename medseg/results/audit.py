@@ -12,7 +12,8 @@ from PIL import Image
 from skimage.measure import label as connected_components
 from torch.nn import functional as F
 
-from medseg.data.pictures import decode_mask, decode_picture, mask_luminance
+from medseg.data.masks import decode_mask, mask_luminance
+from medseg.data.pictures import decode_picture
 from medseg.errors import InputError
 from medseg.files import case_name
 from medseg.networks.ssformer import SSFormer

@@ -1,21 +1,19 @@
-"""Weighted means of channels."""
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
+
+from medseg.transforms.per_key import PerKeyTransform
 
 
-class ChannelMixd(MapTransform):
+class ChannelMixd(PerKeyTransform):
     """Weighted means of an image's channels, `[C, ...]` to `[1, ...]` or, with several rows of weights, `[rows, ...]`.
 
     Args:
         keys: keys of the images.
         weights: one per channel, or a row of them per new channel: `[[0, 0, 1], [0, 1, 0], [1, 0, 0]]` turns RGB into
             BGR. Weights are not negative and divided by the sum of their row. A channel of weight 0 may hold anything.
-        allow_missing_keys: do nothing for missing keys.
 
     Raises:
         ValueError: A row has negative weights or only zeros, or (on a call) not as many as there are channels.
@@ -33,15 +31,11 @@ class ChannelMixd(MapTransform):
             raise ValueError(f"Channel weights must not be negative and not all zero, got {list(weights)}.")
         self.rows = [[weight / sum(row) for weight in row] for row in rows]
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        """Return a copy of `data` with the images mixed."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            image = out[key]
-            if any(len(image) != len(row) for row in self.rows):
-                raise ValueError(f"{key!r} has {len(image)} channels, but there are weights for {len(self.rows[0])}.")
-            out[key] = torch.stack([_mean(image, row) for row in self.rows])
-        return out
+    def _change(self, data: Mapping[Hashable, torch.Tensor], key: Hashable) -> torch.Tensor:
+        image = data[key]
+        if any(len(image) != len(row) for row in self.rows):
+            raise ValueError(f"{key!r} has {len(image)} channels, but there are weights for {len(self.rows[0])}.")
+        return torch.stack([_mean(image, row) for row in self.rows])
 
 
 def _mean(image: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:

@@ -1,5 +1,3 @@
-"""From a cluster map to a mask of one object, without ground truth."""
-
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -8,27 +6,25 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data.meta_obj import get_track_meta
-from monai.transforms import MapTransform
-from monai.utils import convert_to_tensor
+from monai.utils import CommonKeys, convert_to_numpy, convert_to_tensor
 
 from medseg.transforms.mask_strategies import MASK_STRATEGIES
+from medseg.transforms.per_key import PerKeyTransform
 
 logger = logging.getLogger("medseg")
 
 
-class ClusterToMaskd(MapTransform):
-    """Replace clusters by the mask of those that a rule takes for the object.
+class ClusterToMaskd(PerKeyTransform):
+    """Replace clusters by the mask of those that a rule takes for the object, without labels.
 
-    Clusters are scores `[K, H, W]` or a map `[1, H, W]`, with an image `[C, H, W]`. Volumes have a third axis, and each
-    slice along it is treated alone. The mask is `[1, H, W]`, float32, of 0 and 1, with the metadata of the clusters.
-    It is empty when no object is found, and for an image with NaN or infinite values.
+    Clusters are scores `[K, H, W]` or a map `[1, H, W]`, with `image` `[C, H, W]`; volumes have a third axis, and each
+    slice along it is treated alone. The mask is `[1, H, W]`, float32, of 0 and 1, with the metadata of the clusters. It
+    is empty when no object is found, and for an image with NaN or infinite values.
 
     Args:
         keys: keys of the clusters.
         strategy: a name of `MASK_STRATEGIES`, or a function of the same form.
-        image_key: key of the image that the clusters belong to.
         options: arguments of that function.
-        allow_missing_keys: do nothing for missing keys.
 
     Raises:
         ValueError: There is no strategy of that name, or (on a call) clusters and image differ in size.
@@ -38,35 +34,28 @@ class ClusterToMaskd(MapTransform):
         self,
         keys: KeysCollection,
         strategy: str | Callable[..., np.ndarray],
-        image_key: str = "image",
         options: Mapping[str, Any] | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if isinstance(strategy, str):
             if strategy not in MASK_STRATEGIES:
-                names = ", ".join(MASK_STRATEGIES)
-                raise ValueError(f"There is no mask strategy named {strategy}; choose one of {names}.")
+                raise ValueError(
+                    f"There is no mask strategy named {strategy}; choose one of {', '.join(MASK_STRATEGIES)}."
+                )
             strategy = MASK_STRATEGIES[strategy]
         self.strategy = strategy
-        self.image_key = image_key
         self.options = dict(options or {})
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of `data` with masks in place of the clusters."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self._mask(out[key], out[self.image_key])
-        return out
-
-    def _mask(self, clusters: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    def _change(self, data: Mapping[Hashable, torch.Tensor], key: Hashable) -> torch.Tensor:
+        clusters, image = data[key], data[CommonKeys.IMAGE]
         if clusters.shape[1:] != image.shape[1:]:
             raise ValueError(
                 f"ClusterToMaskd needs clusters and image of one size, got {tuple(clusters.shape)} "
                 f"and {tuple(image.shape)}."
             )
-        labels = (clusters.argmax(0) if len(clusters) > 1 else clusters[0].round().long()).cpu().numpy()
-        intensities = image.detach().cpu().numpy().astype(np.float64)
+        labels = convert_to_numpy(clusters.argmax(0) if len(clusters) > 1 else clusters[0].round().long())
+        intensities = convert_to_numpy(image).astype(np.float64)
         if labels.ndim == 3:
             slices = range(labels.shape[-1])
             mask = np.stack([self._slice_mask(labels[..., i], intensities[..., i]) for i in slices], axis=-1)

@@ -1,36 +1,29 @@
-"""Random brightness, contrast, saturation and color cast of a picture, on tensors of any device."""
-
 import math
-from collections.abc import Hashable, Mapping
 
 import torch
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_dst_type, convert_to_tensor
+from monai.config import KeysCollection
+
+from medseg.transforms.per_key import RandPerKeyTransform
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
-class RandColorJitterd(RandomizableTransform, MapTransform):
+class RandColorJitterd(RandPerKeyTransform):
     """Another light, another camera: random brightness, contrast, saturation, gamma and gain of each channel.
 
     Of a picture x with luminance g and mean m, in this order: `g + s * (x - g)` (saturation), `m + c * (x - m)`
     (contrast), `b * k_i * x` for channel i (brightness and gains), clipped to 0..1, `x ** a` (gamma). The factors s, c
     and b are uniform in `1 - range..1 + range`; the exponents of the gains `k_i = exp(u)` and of gamma `a = exp(u)` are
-    uniform in `-range..range`. All keys get the same changes. It runs on the device of the data and keeps the metadata
-    of a `MetaTensor`. Geometry is unchanged, so there is nothing to invert.
-
-    Use it before normalization, on values in 0..1.
+    uniform in `-range..range`.
 
     Args:
-        keys: floating point RGB pictures `[3, H, W]` in 0..1.
+        keys: floating point RGB pictures `[3, H, W]` in 0..1, before normalization. All get the same changes.
         prob: chance that anything is changed.
         brightness: greatest change of the common factor, 0 to 1.
         contrast: greatest change of the distance to the mean color, 0 to 1.
         saturation: greatest change of the distance to gray, 0 to 1.
         gain: greatest absolute logarithm of a channel's own factor.
         gamma: greatest absolute logarithm of the exponent.
-        allow_missing_keys: whether keys may be absent.
 
     Raises:
         ValueError: at construction, if a range is negative or one of the first three is above 1.
@@ -47,8 +40,7 @@ class RandColorJitterd(RandomizableTransform, MapTransform):
         gamma: float = 0.2,
         allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        RandomizableTransform.__init__(self, prob)
+        super().__init__(keys, prob, allow_missing_keys)
         ranges = (brightness, contrast, saturation)
         if not all(0 <= value <= 1 for value in ranges) or gain < 0 or gamma < 0:
             raise ValueError(
@@ -56,9 +48,10 @@ class RandColorJitterd(RandomizableTransform, MapTransform):
                 f"got {(*ranges, gain, gamma)}."
             )
         self.brightness, self.contrast, self.saturation, self.gain, self.gamma = *ranges, gain, gamma
-        self._draw()
 
-    def _draw(self) -> None:
+    def randomize(self, data: object = None) -> None:
+        """Draw whether anything is changed, and the factors."""
+        super().randomize(None)
         uniform = self.R.uniform
         self._brightness = 1 + uniform(-self.brightness, self.brightness)
         self._contrast = 1 + uniform(-self.contrast, self.contrast)
@@ -66,24 +59,9 @@ class RandColorJitterd(RandomizableTransform, MapTransform):
         self._log_gains = uniform(-self.gain, self.gain, size=3)
         self._log_gamma = uniform(-self.gamma, self.gamma)
 
-    def randomize(self, data: object = None) -> None:
-        """Draw whether anything is changed, and the factors."""
-        super().randomize(None)
-        self._draw()
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """Return a copy of `data` with the pictures changed."""
-        result = dict(data)
-        self.randomize()
-        for key in self.key_iterator(result):
-            if self._do_transform:
-                image = convert_to_tensor(result[key], track_meta=False)
-                result[key] = convert_to_dst_type(self._change(image), result[key])[0]
-        return result
-
-    def _change(self, image: torch.Tensor) -> torch.Tensor:
-        gray = (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=0, keepdim=True)
-        image = torch.lerp(gray, image, self._saturation)
+    def _change(self, values: torch.Tensor) -> torch.Tensor:
+        gray = (values * values.new_tensor(_LUMA)[:, None, None]).sum(dim=0, keepdim=True)
+        image = torch.lerp(gray, values, self._saturation)
         mean = image.mean(dim=(1, 2), keepdim=True)
         gains = self._brightness * image.new_tensor(self._log_gains).exp()[:, None, None]
         image = (gains * torch.lerp(mean, image, self._contrast)).clamp(0, 1)

@@ -1,14 +1,11 @@
-"""Evening out the dark frame of a dermatoscope."""
-
 from collections.abc import Hashable, Mapping
 
 import numpy as np
-import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform
-from monai.utils import convert_to_dst_type
+from monai.utils import convert_to_dst_type, convert_to_numpy
 
 from medseg.transforms.mask_strategies import center_distance
+from medseg.transforms.per_key import PerKeyTransform
 
 _RINGS = 32
 _CORNER = float(np.sqrt(2))  # distance of a corner from the center in half sides
@@ -17,10 +14,10 @@ _CORNER = float(np.sqrt(2))  # distance of a corner from the center in half side
 def flatten_vignette(
     image: np.ndarray, inner: float = 0.6, percentile: float = 75.0, dark: float = 0.35, max_gain: float = 4.0
 ) -> np.ndarray:
-    """Brighten an image toward its corners by as much as it falls off there, and fill what lies in the dark.
+    """Even out the dark frame of a dermatoscope: brighten an image toward its corners by as much as it falls off.
 
     The fall-off is measured on elliptic rings around the center: a high percentile of each ring, which is skin as long
-    as the lesion does not cover most of the ring. Inside of `inner` nothing changes.
+    as the lesion does not cover most of the ring. What lies in the dark is filled; inside of `inner` nothing changes.
 
     Args:
         image: `[C, H, W]`, 0 to 1.
@@ -52,16 +49,8 @@ def flatten_vignette(
     return np.clip(np.where(level < dark * reference, skin[:, None, None], out), 0, 1)
 
 
-class FlattenVignetted(MapTransform):
-    """Apply `flatten_vignette` to images `[C, H, W]` of 0 to 1; those with NaN or infinite values stay as they are.
-
-    Args:
-        keys: keys of the images.
-        inner: as for `flatten_vignette`, and the next three too.
-        percentile: 0 to 100.
-        dark: 0 to 1.
-        max_gain: at least 1.
-        allow_missing_keys: do nothing for missing keys.
+class FlattenVignetted(PerKeyTransform):
+    """Apply `flatten_vignette`, with its arguments, to images; those with NaN or infinite values stay as they are.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -83,13 +72,9 @@ class FlattenVignetted(MapTransform):
             raise ValueError("percentile must lie in 0 to 100, dark in 0 to 1, and max_gain be at least 1.")
         self.options = {"inner": inner, "percentile": percentile, "dark": dark, "max_gain": max_gain}
 
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """Return a copy of `data` with the images changed."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            image = out[key]
-            values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
-            if np.isfinite(values).all():  # otherwise the inferer reports it
-                flat = flatten_vignette(values.astype(np.float64), **self.options)
-                out[key] = convert_to_dst_type(flat, image)[0]
-        return out
+    def _change(self, data: Mapping[Hashable, NdarrayOrTensor], key: Hashable) -> NdarrayOrTensor:
+        image = data[key]
+        values = convert_to_numpy(image)
+        if not np.isfinite(values).all():  # the inferer reports it
+            return image
+        return convert_to_dst_type(flatten_vignette(values.astype(np.float64), **self.options), image)[0]

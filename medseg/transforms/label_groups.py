@@ -1,15 +1,13 @@
-"""Renumbering of label maps."""
-
 from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 
 from medseg.errors import InputError
+from medseg.transforms.per_key import PerKeyTransform
 
 
-class LabelGroupsd(MapTransform):
+class LabelGroupsd(PerKeyTransform):
     """Join the values of a label map to classes: those of the first group become 1, of the second 2, and so on.
 
     Every value of no group becomes 0, the background. MONAI's `LabelFilterd` followed by `MapLabelValued` does the
@@ -19,7 +17,6 @@ class LabelGroupsd(MapTransform):
         keys: keys of the label maps, tensors of any shape that hold whole numbers.
         groups: the values of each class, for example `[[10, 11], [12, 13, 14]]`.
         num_classes: classes of the network, background included, to be compared with the groups; None compares nothing.
-        allow_missing_keys: do nothing for missing keys.
 
     Raises:
         InputError: `num_classes` is not one more than there are groups.
@@ -44,13 +41,9 @@ class LabelGroupsd(MapTransform):
             )
         self.groups = groups
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        """Return a copy of `data` with the label maps renumbered."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            label = out[key]
-            classes = torch.zeros_like(label)  # a MetaTensor keeps its geometry
-            for number, group in enumerate(self.groups, start=1):
-                classes[torch.isin(label, torch.as_tensor(group, dtype=label.dtype, device=label.device))] = number
-            out[key] = classes
-        return out
+    def _change(self, data: Mapping[Hashable, torch.Tensor], key: Hashable) -> torch.Tensor:
+        label = data[key]
+        classes = torch.zeros_like(label)  # a MetaTensor keeps its geometry
+        for number, group in enumerate(self.groups, start=1):
+            classes[torch.isin(label, torch.as_tensor(group, dtype=label.dtype, device=label.device))] = number
+        return classes

@@ -33,8 +33,8 @@ def lesion_mask(
     Args:
         labels: cluster map.
         image: RGB, or one channel.
-        channel_weights: of red, green and blue in the brightness. Melanin absorbs blue light most, so that blue alone
-            shows pigment with the highest contrast. Ignored for images that have not as many channels.
+        channel_weights: of red, green and blue in the brightness; melanin absorbs blue light most. Ignored for images
+            that have not as many channels.
         view_radius: what lies outside of this ellipse is the dark frame of the dermatoscope, not skin; 1 touches the
             image's sides, 1.42 its corners.
         center_width: width of the Gaussian that weighs pixels by their distance from the center, in half sides.
@@ -112,10 +112,8 @@ def center_distance(height: int, width: int) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """Otsu's threshold of values of which only a few differ: the greatest value of the lower group.
-
-    Each value is a bin of its own, because equal bins may divide two groups in the middle of a bin.
-    """
+    """Otsu's threshold of values of which only a few differ: the greatest value of the lower group."""
+    # each value is a bin of its own, because equal bins may divide two groups in the middle of a bin
     levels, counts = np.unique(values, return_counts=True)
     return float(levels[0]) if len(levels) < 2 else float(threshold_otsu(hist=(counts, levels)))
 

@@ -1,26 +1,16 @@
-"""Random dilation and erosion of labels, as in SSFormer's published augmentation.
-
-MONAI's morphological operations know binary masks and odd squares only, scikit-image's run on the CPU only; published
-are OpenCV's ellipses of 2 to 4 pixels on soft labels.
-"""
-
 import math
-from collections.abc import Hashable, Mapping
 
 import torch
 import torch.nn.functional as F
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_dst_type, convert_to_tensor
+from monai.config import KeysCollection
+
+from medseg.transforms.per_key import RandPerKeyTransform
 
 
 def elliptic_kernel(size: int) -> list[list[bool]]:
-    """Rasterize an ellipse into `size` rows and columns, like OpenCV's `MORPH_ELLIPSE`.
+    """Rasterize an ellipse into `size` rows and columns, at least 1, like OpenCV's `MORPH_ELLIPSE`.
 
     With an even size it lies off center, toward the last row and column: `size=2` gives `[[0, 1], [1, 1]]`.
-
-    Raises:
-        ValueError: `size` is below 1.
     """
     if size < 1:
         raise ValueError(f"The size of a kernel must be at least 1, got {size}.")
@@ -32,15 +22,8 @@ def elliptic_kernel(size: int) -> list[list[bool]]:
 def dilate(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
     """Replace every value by the largest one under the kernel (gray dilation, OpenCV's convention).
 
-    The kernel is not mirrored and its anchor is row `rows // 2`, column `columns // 2`. Places outside of the label do
-    not count.
-
-    Args:
-        label: `[C, H, W]` of any dtype; whole numbers up to 2**24.
-        kernel: rows of flags; the one at the anchor is set.
-
-    Returns:
-        `[C, H, W]` of the same dtype.
+    The label is `[C, H, W]` of any dtype, with whole numbers up to 2**24. The kernel is not mirrored and its anchor,
+    which is set, is row `rows // 2`, column `columns // 2`. Places outside of the label do not count.
     """
     return _under_kernel(label, kernel, -math.inf).amax(dim=0).to(label.dtype)
 
@@ -51,7 +34,7 @@ def erode(label: torch.Tensor, kernel: list[list[bool]]) -> torch.Tensor:
 
 
 def _under_kernel(label: torch.Tensor, kernel: list[list[bool]], outside: float) -> torch.Tensor:
-    """Stack the label shifted to every set place of the kernel: `[places, C, H, W]`."""
+    """The label shifted to every set place of the kernel: `[places, C, H, W]`."""
     rows, columns = len(kernel), len(kernel[0])
     top, left = rows // 2, columns // 2
     values = label if label.is_floating_point() else label.float()
@@ -61,17 +44,16 @@ def _under_kernel(label: torch.Tensor, kernel: list[list[bool]], outside: float)
     return torch.stack([padded[..., y : y + height, x : x + width] for y, x in places])
 
 
-class RandDilateEroded(RandomizableTransform, MapTransform):
+class RandDilateEroded(RandPerKeyTransform):
     """Randomly dilate or erode a label by a pixel or two, so that the exact border is not learned.
 
-    The kernel is an ellipse of random size. It runs on the device of the data and keeps the metadata of a `MetaTensor`.
-    There is no inverse: labels are changed in training only.
+    As in SSFormer's published augmentation, with OpenCV's ellipses of 2 to 4 pixels on soft labels. MONAI's
+    morphological operations know binary masks and odd squares only, scikit-image's run on the CPU only.
 
     Args:
         keys: labels `[C, H, W]`, binary or soft, of any dtype. All get the same change.
         kernel_range: the kernel's size is drawn from this range, without its end; (2, 5) gives 2, 3 or 4 pixels.
         prob: chance that a call changes anything; dilation and erosion are then equally likely.
-        allow_missing_keys: do nothing for missing keys.
 
     Raises:
         ValueError: `kernel_range` is empty or starts below 1.
@@ -84,14 +66,11 @@ class RandDilateEroded(RandomizableTransform, MapTransform):
         prob: float = 2 / 3,
         allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        RandomizableTransform.__init__(self, prob)
+        super().__init__(keys, prob, allow_missing_keys)
         low, high = kernel_range
         if not 1 <= low < high:
             raise ValueError(f"kernel_range must be ascending and start at 1 or more, got {kernel_range}.")
         self.kernel_range = (low, high)
-        self._operation = dilate
-        self._size = low
 
     def randomize(self, data: object = None) -> None:
         """Draw whether to act, which of the two operations, and the kernel's size."""
@@ -99,11 +78,5 @@ class RandDilateEroded(RandomizableTransform, MapTransform):
         self._operation = dilate if self.R.random_sample() < 0.5 else erode
         self._size = int(self.R.randint(*self.kernel_range))
 
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """Return a copy of `data` with the labels changed."""
-        out = dict(data)
-        self.randomize()
-        for key in self.key_iterator(out) if self._do_transform else ():
-            changed = self._operation(convert_to_tensor(out[key], track_meta=False), elliptic_kernel(self._size))
-            out[key] = convert_to_dst_type(changed, out[key])[0]
-        return out
+    def _change(self, values: torch.Tensor) -> torch.Tensor:
+        return self._operation(values, elliptic_kernel(self._size))

@@ -1,16 +1,8 @@
-"""Random contrast, sharpness and brightness, as in SSFormer's published augmentation.
-
-MONAI's contrast is a gamma curve and its sharpening an unsharp mask; torchvision has these three operations, but is no
-dependency of this project.
-"""
-
-from collections.abc import Callable, Hashable, Mapping
-
 import torch
 import torch.nn.functional as F
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_dst_type, convert_to_tensor
+from monai.config import KeysCollection
+
+from medseg.transforms.per_key import RandPerKeyTransform
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow's conversion to gray
 
@@ -45,24 +37,19 @@ def _extrapolate(start: torch.Tensor, image: torch.Tensor, factor: float) -> tor
     return (start + factor * (image - start)).clamp(0, 1)
 
 
-_ADJUSTMENTS: tuple[Callable[[torch.Tensor, float], torch.Tensor], ...] = (
-    adjust_contrast,
-    adjust_sharpness,
-    adjust_brightness,
-)
+_ADJUSTMENTS = (adjust_contrast, adjust_sharpness, adjust_brightness)
 
 
-class RandImageEnhanced(RandomizableTransform, MapTransform):
+class RandImageEnhanced(RandPerKeyTransform):
     """Random contrast, sharpness and brightness, in random order, each with its own chance and factor.
 
-    All keys get the same changes. It runs on the device of the data, keeps the metadata of a `MetaTensor` and changes
-    no geometry. Use it before normalization.
+    As in SSFormer's published augmentation. MONAI's contrast is a gamma curve and its sharpening an unsharp mask;
+    torchvision has these three operations, but is no dependency of this project.
 
     Args:
-        keys: floating point images `[C, H, W]` in 0..1.
+        keys: floating point images `[C, H, W]` in 0..1, before normalization. All get the same changes.
         prob: chance of each of the three.
         factor_range: the factor of each is uniform in this range; 1 changes nothing.
-        allow_missing_keys: do nothing for missing keys.
 
     Raises:
         ValueError: `factor_range` is negative or not ascending.
@@ -75,28 +62,21 @@ class RandImageEnhanced(RandomizableTransform, MapTransform):
         factor_range: tuple[float, float] = (1.0, 1.1),
         allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        RandomizableTransform.__init__(self, prob)
+        super().__init__(keys, prob, allow_missing_keys)
         low, high = factor_range
         if not 0 <= low <= high:
             raise ValueError(f"factor_range must be ascending and not negative, got {factor_range}.")
         self.factor_range = (low, high)
-        self._steps: list[tuple[int, float]] = []
 
     def randomize(self, data: object = None) -> None:
         """Draw the order, which of the three are applied, and their factors."""
         order = self.R.permutation(len(_ADJUSTMENTS))
         applied = self.R.random_sample(len(_ADJUSTMENTS)) < self.prob
         factors = self.R.uniform(*self.factor_range, size=len(_ADJUSTMENTS))
-        self._steps = [(int(i), float(factors[i])) for i in order if applied[i]]
+        self._steps = [(_ADJUSTMENTS[i], float(factors[i])) for i in order if applied[i]]
+        self._do_transform = bool(self._steps)
 
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """Return a copy of `data` with the images changed."""
-        out = dict(data)
-        self.randomize()
-        for key in self.key_iterator(out) if self._steps else ():
-            changed = convert_to_tensor(out[key], track_meta=False)
-            for index, factor in self._steps:
-                changed = _ADJUSTMENTS[index](changed, factor)
-            out[key] = convert_to_dst_type(changed, out[key])[0]
-        return out
+    def _change(self, values: torch.Tensor) -> torch.Tensor:
+        for adjust, factor in self._steps:
+            values = adjust(values, factor)
+        return values

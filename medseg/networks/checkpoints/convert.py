@@ -1,5 +1,3 @@
-"""Rename the keys of a published `state_dict`, and report what became of each."""
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,26 +11,16 @@ from medseg.networks.checkpoints.rules import ANY_FILE, RULE_SETS, RuleSet
 
 @dataclass
 class Conversion:
-    """A renamed state dict, and what became of each source key.
+    """A renamed state dict, and what became of each source key."""
 
-    Attributes:
-        sources: the rule sets that were applied; empty if none matched.
-        state_dict: our key -> tensor.
-        renamed: source key -> our key.
-        dropped: source key -> the reason why it is not needed.
-    """
-
-    sources: list[RuleSet] = field(default_factory=list)
-    state_dict: dict[str, Tensor] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
-    dropped: dict[str, str] = field(default_factory=dict)
+    sources: list[RuleSet]  # the rule sets that were applied; empty if none matched
+    state_dict: dict[str, Tensor] = field(default_factory=dict)  # our key -> tensor
+    renamed: dict[str, str] = field(default_factory=dict)  # source key -> our key
+    dropped: dict[str, str] = field(default_factory=dict)  # source key -> the reason why it is not needed
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
-    """Rename the keys of any weights that `RULE_SETS` knows.
-
-    Keys that are ours already, or that match no rule, keep their names; `load_weights` checks whether the result fits a
-    network.
+    """Rename the keys of any weights that `RULE_SETS` knows; others keep their names, which `load_weights` checks.
 
     Args:
         state_dict: key -> tensor, as published.
@@ -47,23 +35,25 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> Conversion:
     conversion = Conversion(sources=rule_sets)
     parts: dict[str, dict[str, Tensor]] = {}
     for key, source in bare.items():
-        reason = _reason_to_drop(key, (ANY_FILE, *rule_sets))
-        if reason is not None:
+        drops = (drop for rules in (ANY_FILE, *rule_sets) for drop in rules.dropped)
+        if reason := next((reason for pattern, reason in drops if re.search(pattern, key)), None):
             conversion.dropped[source] = reason
             continue
         for rules in rule_sets:
             key = _rename(key, rules)
-        part = re.search(r"@\d", key)
-        name = re.sub(r"@\d", "", key)
+        name, position = re.sub(r"@\d", "", key), "".join(re.findall(r"@\d", key))
         pieces = parts.setdefault(name, {})
-        if (position := part.group() if part else "") in pieces:
+        if position in pieces:
             raise InputError(f"two keys of the weights would both become '{name}', the second is '{source}'.")
         pieces[position] = state_dict[source]
         conversion.renamed[source] = name
+    adjustments = [adjustment for rules in rule_sets for adjustment in rules.adjust]
     for name, pieces in parts.items():
         tensors = [pieces[position] for position in sorted(pieces)]
         tensor = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-        conversion.state_dict[name] = _adjusted(name, tensor, rule_sets)
+        for pattern, adjust in adjustments:
+            tensor = adjust(tensor) if re.search(pattern, name) else tensor
+        conversion.state_dict[name] = tensor
     return conversion
 
 
@@ -73,24 +63,8 @@ def _applies(rules: RuleSet, keys: Iterable[str]) -> bool:
     return any(re.search(rules.signature, key) for key in keys)
 
 
-def _reason_to_drop(key: str, rule_sets: Iterable[RuleSet]) -> str | None:
-    for rules in rule_sets:
-        for pattern, reason in rules.dropped:
-            if re.search(pattern, key):
-                return reason
-    return None
-
-
 def _rename(key: str, rules: RuleSet) -> str:
     for pattern, replacement in rules.renames:
         key = re.sub(pattern, replacement, key)
         key = re.sub(r"\{(\d+)-1\}", lambda number: str(int(number[1]) - 1), key)
     return key
-
-
-def _adjusted(name: str, tensor: Tensor, rule_sets: Iterable[RuleSet]) -> Tensor:
-    for rules in rule_sets:
-        for pattern, adjust in rules.adjust:
-            if re.search(pattern, name):
-                tensor = adjust(tensor)
-    return tensor

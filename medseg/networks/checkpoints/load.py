@@ -1,5 +1,3 @@
-"""Load weights strictly: no key may be missing or left over."""
-
 import logging
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -25,8 +23,7 @@ def load_weights(network: nn.Module, weights: str | PathLike[str] | Mapping[str,
         FileNotFoundError: if there is no such file.
         InputError: if the file cannot be read or does not fit; the message names the keys.
     """
-    tensors, source = _tensors_of(weights)
-    state_dict = convert_state_dict(tensors).state_dict
+    state_dict, source = _converted(weights)
     check_fit(network, state_dict, source)
     network.load_state_dict(state_dict)
 
@@ -41,17 +38,14 @@ def load_pretrained(
 
     Args:
         network: a network with the attributes `encoder` and `decoder`; changed in place, only if everything fits.
-        weights: a file, a name of `medseg.networks.checkpoints.PRETRAINED` that is downloaded unless it has been
-            before, `imagenet`, or a state dict.
+        weights: a state dict, or what `find_weights` takes: a file, a name, `imagenet`.
         encoder: name of the network's encoder, whose weights `imagenet` stands for.
 
     Raises:
         FileNotFoundError: if there is no such file, or it cannot be downloaded.
-        InputError: if the file cannot be read or does not fit, where the message names the keys; or if no ImageNet
-            weights of the encoder can be had.
+        InputError: as `load_weights`, or if no ImageNet weights of the encoder can be had.
     """
-    tensors, source = _tensors_of(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
-    state_dict = convert_state_dict(tensors).state_dict
+    state_dict, source = _converted(weights if isinstance(weights, Mapping) else find_weights(weights, encoder))
     own = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("decoder.")}
     given = {key: tensor for key, tensor in state_dict.items() if key.startswith("decoder.")}
     left = compare(own, given) if len(given) < len(state_dict) else []
@@ -64,22 +58,14 @@ def load_pretrained(
 
 
 def check_fit(network: nn.Module, state_dict: Mapping[str, Tensor], source: str = "the weights") -> None:
-    """Compare keys and shapes without loading anything.
+    """Raise an `InputError` if keys, under our names, are missing or left over or a shape differs; it names them.
 
-    Args:
-        network: the network that should take the weights.
-        state_dict: key -> tensor, under our names.
-        source: what to call the weights in the message.
-
-    Raises:
-        InputError: if a key is missing or left over, or a shape differs; the message names them.
+    `source` is what the message calls the weights. Nothing is loaded.
     """
-    problems = compare(network.state_dict(), state_dict)
-    if problems:
+    if problems := compare(network.state_dict(), state_dict):
         raise InputError(
             f"{source} do not fit this {type(network).__name__}, check its encoder, decoder and decoder_channels: "
-            + "; ".join(problems)
-            + "."
+            f"{'; '.join(problems)}."
         )
 
 
@@ -88,7 +74,7 @@ def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
     shared = [(key, tensor, given[key]) for key, tensor in wanted.items() if key in given]
     shapes = (f"{key} {list(b.shape)} instead of {list(a.shape)}" for key, a, b in shared if a.shape != b.shape)
     types = (
-        f"{key} {_type(b)} instead of {_type(a)}"
+        f"{key} {b.dtype} instead of {a.dtype}".replace("torch.", "")
         for key, a, b in shared
         if a.is_floating_point() and not b.is_floating_point()
     )
@@ -100,15 +86,11 @@ def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
     ]
 
 
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _tensors_of(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], str]:
-    """The tensors, and what to call them in a message."""
+def _converted(weights: str | PathLike[str] | Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The tensors under our names, and what to call them in a message."""
     if isinstance(weights, Mapping):
-        return weights, "the weights"
-    return read_state_dict(weights), f"the weights in '{weights}'"
+        return convert_state_dict(weights).state_dict, "the weights"
+    return convert_state_dict(read_state_dict(weights)).state_dict, f"the weights in '{weights}'"
 
 
 def _listed(what: str, keys: Iterable[str], most: int = 4) -> list[str]:

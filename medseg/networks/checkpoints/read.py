@@ -55,17 +55,8 @@ def as_state_dict(content: Any, path: str | PathLike[str]) -> dict[str, Tensor]:
 def read_facts(path: str | PathLike[str]) -> dict[str, Any]:
     """What the weights say of themselves: their network's arguments, the size of its images, how they were trained.
 
-    They are an attribute of the state dict, see `medseg.handlers.AtomicCheckpointSaver`.
-
-    Args:
-        path: as `read_state_dict`; a `.safetensors` file has no facts.
-
-    Returns:
-        Plain values by name; empty for files that say nothing, as those of other programs.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        InputError: as `read_state_dict`, before tensors are looked at.
+    They are an attribute of the state dict, see `medseg.handlers.AtomicCheckpointSaver`. Files of other programs, and
+    `.safetensors` files, have none. Errors are those of `read_state_dict`, before tensors are looked at.
     """
     return dict(getattr(read_content(path), "medseg", {}))
 

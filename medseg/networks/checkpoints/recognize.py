@@ -1,8 +1,6 @@
-"""Recognize the network that weights belong to by their names and shapes."""
-
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from os import PathLike
 from typing import Any
@@ -30,23 +28,14 @@ _DECODER_KEYS = {
 
 @dataclass
 class Recognition:
-    """The network that the weights fit best.
+    """The network that the weights fit best."""
 
-    Attributes:
-        arguments: of `SSFormer`; without `decoder` for an encoder alone.
-        problems: the reasons why the weights cannot be loaded into it; empty if there are none.
-    """
-
-    arguments: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    arguments: dict[str, Any]  # of `SSFormer`; without `decoder` for an encoder alone
+    problems: list[str]  # the reasons why the weights cannot be loaded into it; empty if there are none
 
 
 def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple[Conversion, Recognition]:
-    """Read a weight file of any known kind and rename its keys to ours.
-
-    Args:
-        path: the file.
-        encoder_only: drop the decoder.
+    """Read a weight file of any known kind and rename its keys to ours, without the decoder if `encoder_only`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -66,12 +55,9 @@ def convert_file(path: str | PathLike[str], encoder_only: bool = False) -> tuple
 
 
 def recognize(conversion: Conversion) -> Recognition:
-    """Return the encoder and decoder that the converted weights fit best.
+    """The encoder and decoder that the converted weights fit best, an `InputError` if they hold no known encoder.
 
     MiT-b5 and PVT v2 b5 are the same network, which is called `mit_b5`.
-
-    Raises:
-        InputError: if the weights hold no known encoder.
     """
     weights = conversion.state_dict
     first = [key for key in weights if re.search(r"^encoder\.stages\.0\.(patch_embed\.proj|stem)\.(0\.)?weight$", key)]
@@ -97,10 +83,14 @@ def recognize(conversion: Conversion) -> Recognition:
 
 def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     weights = conversion.state_dict
-    decoder = next((name for name, keys in _DECODER_KEYS.items() if _has(weights, *keys)), None)
-    if decoder is None:
+    decoders = [
+        name
+        for name, (signature, widest) in _DECODER_KEYS.items()
+        if widest in weights and any(re.search(signature, key) for key in weights)
+    ]
+    if not decoders:
         raise InputError("holds a decoder that medseg does not know, see `medseg.networks.DECODERS`.")
-    widest = _DECODER_KEYS[decoder][1]
+    decoder = decoders[0]
     options: dict[str, Any] = {}
     for source in conversion.sources:
         options.update(published_decoder_options(encoder, decoder) if source.published else source.decoder_options)
@@ -110,13 +100,9 @@ def _decoder_arguments(conversion: Conversion, encoder: str) -> dict[str, Any]:
     return {
         "decoder": decoder,
         "out_channels": weights[heads[0]].shape[0] if heads else 1,
-        "decoder_channels": weights[widest].shape[0],
+        "decoder_channels": weights[_DECODER_KEYS[decoder][1]].shape[0],
         "decoder_options": options,
     }
-
-
-def _has(weights: Mapping[str, Tensor], signature: str, widest: str) -> bool:
-    return widest in weights and any(re.search(signature, key) for key in weights)
 
 
 @cache
@@ -127,16 +113,10 @@ def _encoder_weights(name: str, in_channels: int) -> Mapping[str, Tensor]:
 
 
 def _decoder_weights(arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    name, width, options = (arguments[key] for key in ("decoder", "decoder_channels", "decoder_options"))
     with torch.device("meta"):
         levels = build_encoder(arguments["encoder"]).out_channels
-        decoder = build_decoder(
-            arguments["decoder"],
-            levels,
-            arguments["out_channels"],
-            arguments["decoder_channels"],
-            options=arguments["decoder_options"],
-        )
-    return _below("decoder", decoder)
+        return _below("decoder", build_decoder(name, levels, arguments["out_channels"], width, options=options))
 
 
 def _below(name: str, module: nn.Module) -> dict[str, Tensor]:

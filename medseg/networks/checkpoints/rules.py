@@ -15,33 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules for one kind of encoder or decoder in a file.
+    """The rules for one kind of encoder or decoder in a file."""
 
-    Attributes:
-        name: shown to the user.
-        signature: pattern that some key of such a file matches, after those of `ANY_FILE`.
-        unless: pattern that no key of such a file matches.
-        renames: pattern and replacement.
-        dropped: pattern of source keys that no output of ours depends on, and why they are in the files.
-        adjust: pattern of a name of ours, and the function that changes its tensor.
-        published: whether the file is one of the SSFormer study, whose decoders need the options of
-            `medseg.networks.variants.PUBLISHED_VARIANTS`.
-        decoder_options: options of our decoder that the weights of other files need.
-    """
-
-    name: str
-    signature: str
-    unless: str | None = None
-    renames: tuple[tuple[str, str], ...] = ()
-    dropped: tuple[tuple[str, str], ...] = ()
-    adjust: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = ()
-    published: bool = False
-    decoder_options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _without_class_slot(table: Tensor) -> Tensor:
-    """Remove the class token, the first entry of PVT's last table of positions."""
-    return table[:, 1:]
+    name: str  # shown to the user
+    signature: str  # pattern that some key of such a file matches, after the renames of `ANY_FILE`
+    unless: str | None = None  # pattern that no key of such a file matches
+    renames: tuple[tuple[str, str], ...] = ()  # pattern and replacement
+    dropped: tuple[tuple[str, str], ...] = ()  # pattern of source keys without effect, and why they are in the files
+    adjust: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = ()  # pattern of a name of ours, change of its tensor
+    published: bool = False  # of the SSFormer study, whose decoders need the options of `PUBLISHED_VARIANTS`
+    decoder_options: Mapping[str, Any] = field(default_factory=dict)  # that the weights of other files need
 
 
 def _twice_if_added(weight: Tensor) -> Tensor:
@@ -60,25 +43,26 @@ _FUSE = (
 )
 
 
-def _flat_blocks(depths: Sequence[int]) -> tuple[tuple[str, str], ...]:
+def _efficientnet(name: str, depths: Sequence[int]) -> RuleSet:
     """EfficientNet numbers its blocks through, we number them in each of the four levels of these depths."""
-    places = [(level, block) for level, depth in enumerate(depths) for block in range(depth)]
-    return tuple(
-        (rf"^_blocks\.{i}\.", f"encoder.stages.{level}.blocks.{block}.") for i, (level, block) in enumerate(places)
+    places = [f"{level}.blocks.{block}." for level, depth in enumerate(depths) for block in range(depth)]
+    return RuleSet(
+        name=name,
+        signature=rf"^_blocks\.{len(places) - 1}\.",
+        unless=rf"^_blocks\.{len(places)}\.",
+        renames=(
+            *((rf"^_blocks\.{i}\.", f"encoder.stages.{place}") for i, place in enumerate(places)),
+            (r"^_conv_stem\.", "encoder.stages.0.stem.0."),
+            (r"^_bn0\.", "encoder.stages.0.stem.1."),
+            (r"\._(expand|depthwise|project)_conv\.", r".\1.0."),
+            (r"\._bn0\.", ".expand.1."),
+            (r"\._bn1\.", ".depthwise.1."),
+            (r"\._bn2\.", ".project.1."),
+        ),
+        dropped=((r"^_(conv_head|bn1|fc)\.", "the ImageNet classifier"),),
     )
 
 
-_EFFICIENTNET = (
-    (r"^_conv_stem\.", "encoder.stages.0.stem.0."),
-    (r"^_bn0\.", "encoder.stages.0.stem.1."),
-    (r"\._expand_conv\.", ".expand.0."),
-    (r"\._bn0\.", ".expand.1."),
-    (r"\._depthwise_conv\.", ".depthwise.0."),
-    (r"\._bn1\.", ".depthwise.1."),
-    (r"\._project_conv\.", ".project.0."),
-    (r"\._bn2\.", ".project.1."),
-)
-_EFFICIENTNET_HEAD = (r"^_(conv_head|bn1|fc)\.", "the ImageNet classifier")
 _NEVER_CALLED = "built by this published decoder and never called"
 
 ANY_FILE = RuleSet(
@@ -108,7 +92,8 @@ RULE_SETS: tuple[RuleSet, ...] = (
             (r"\.attn\.local_conv\.", ".attn.local."),
         ),
         dropped=(_CLASSIFIER, _CLASS_TOKEN),
-        adjust=((r"^encoder\.stages\.3\.patch_embed\.pos_embed$", _without_class_slot),),
+        # PVT's last table of positions begins with the class token
+        adjust=((r"^encoder\.stages\.3\.patch_embed\.pos_embed$", lambda table: table[:, 1:]),),
     ),
     RuleSet(
         name="encoder as published for CvT",
@@ -184,20 +169,8 @@ RULE_SETS: tuple[RuleSet, ...] = (
         ),
         dropped=(_CLASSIFIER,),
     ),
-    RuleSet(
-        name="EfficientNet-Lite0",
-        signature=r"^_blocks\.15\.",
-        unless=r"^_blocks\.16\.",
-        renames=(*_flat_blocks((3, 2, 6, 5)), *_EFFICIENTNET),
-        dropped=(_EFFICIENTNET_HEAD,),
-    ),
-    RuleSet(
-        name="EfficientNet-Lite1 or 2",
-        signature=r"^_blocks\.20\.",
-        unless=r"^_blocks\.21\.",
-        renames=(*_flat_blocks((4, 3, 8, 6)), *_EFFICIENTNET),
-        dropped=(_EFFICIENTNET_HEAD,),
-    ),
+    _efficientnet("EfficientNet-Lite0", depths=(3, 2, 6, 5)),
+    _efficientnet("EfficientNet-Lite1 or 2", depths=(4, 3, 8, 6)),
     RuleSet(
         name="published PLD decoder on four levels",
         published=True,

@@ -30,18 +30,10 @@ def build_decoder(
     dropout: float = 0.1,
     options: Mapping[str, Any] | None = None,
 ) -> Decoder:
-    """The decoder called `name`, randomly initialized.
+    """The decoder called `name`, a key of `DECODERS`, randomly initialized. Another name is an `InputError`.
 
-    Args:
-        name: a key of `DECODERS`.
-        in_channels: channels of the encoder's maps, fine to coarse.
-        out_channels: channels of the logits.
-        channels: width of the decoder; `None` for the published width of this decoder.
-        dropout: dropout before the last convolution.
-        options: further arguments of this decoder's class.
-
-    Raises:
-        InputError: if there is no decoder of that name, or it cannot work on so many levels.
+    The arguments are those of `Decoder`; `None` as `channels` is the published width of this decoder, `options` are
+    further arguments of its class.
     """
     if name not in DECODERS:
         raise InputError(f"decoder must be one of {', '.join(DECODERS)}, got '{name}'.")

@@ -1,7 +1,6 @@
-"""The interface of all decoders."""
+from collections.abc import Iterable
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Decoder(nn.Module):
@@ -19,10 +18,39 @@ class Decoder(nn.Module):
 
     align_corners = False
 
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps, fine to coarse, to logits `[B, out_channels, h, w]` at the decoder's own stride.
 
         The first entry is the prediction. In training, decoders with deep supervision append their auxiliary
         logits; in evaluation the list has one entry.
         """
         raise NotImplementedError
+
+
+class AlignedDecoder(Decoder):
+    """Embed each level, bring all to the finest size and fuse them at once, predict.
+
+    Args:
+        embed: one module `map -> map` for each level, fine to coarse.
+        fuse: module `(maps, height, width) -> map`; gets the embedded maps coarse to fine.
+        pred: module `map -> logits`, after `dropout`.
+    """
+
+    def __init__(
+        self, embed: Iterable[nn.Module], fuse: nn.Module, pred: nn.Module, dropout: float, align_corners: bool
+    ) -> None:
+        super().__init__()
+        self.embed = nn.ModuleList(embed)
+        self.fuse = fuse
+        self.dropout = nn.Dropout(dropout)
+        self.pred = pred
+        self.align_corners = align_corners
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps, fine to coarse, to one map of logits `[B, out_channels, h, w]` at the size of the finest."""
+        levels: list[Tensor] = []
+        for i, embed in enumerate(self.embed):
+            levels.append(embed(maps[i]))
+        levels.reverse()
+        fused = self.fuse(levels, maps[0].shape[2], maps[0].shape[3])
+        return [self.pred(self.dropout(fused))]

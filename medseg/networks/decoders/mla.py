@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.decoders.decoder import AlignedDecoder
 from medseg.networks.layers.conv import conv_norm
 from medseg.networks.layers.fusion import ResizeConcat, ResizeConcatConv
 

@@ -6,17 +6,16 @@ section 2.2: local emphasis (two 3 x 3 convolutions per level) and stepwise feat
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.decoders.decoder import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 
 
 class StepwiseFusion(nn.ModuleList):
     """Merges maps, coarse to fine: the first module the two coarsest, each further one the next finer map."""
 
-    def forward(self, maps: list[torch.Tensor], height: int, width: int) -> torch.Tensor:
+    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """Maps `[B, channels, h_i, w_i]`, coarse to fine, to `[B, channels, height, width]`."""
         x = maps[0]
         for i, fuse in enumerate(self):

@@ -8,7 +8,7 @@ aggregation (3.5).
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.layers.conv import conv_norm
@@ -25,7 +25,7 @@ class CascadedFusion(nn.Module):
         self.merge = nn.ModuleList(nn.Sequential(*conv_norm(n * channels, n * channels, 3)) for n in (2, 3))
         self.out = nn.Sequential(*conv_norm(3 * channels, channels, 3))
 
-    def forward(self, fine: torch.Tensor, middle: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
         """Maps `[B, channels, h, w]`, each about half as large as the one before, to one of the size of `fine`."""
         to_middle = resize(coarse, middle.shape[2], middle.shape[3], align_corners=True)
         height, width = fine.shape[2], fine.shape[3]
@@ -46,7 +46,7 @@ class ChannelAttention(nn.Module):
         self.act = nn.ReLU()
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, channels, H, W]` to a map of the same shape."""
         mean = self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True))))
         peak = self.fc2(self.act(self.fc1(x.amax((2, 3), keepdim=True))))
@@ -60,17 +60,16 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to a map of the same shape."""
         statistics = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
         return self.conv(statistics).sigmoid() * x
 
 
-def inner_regions(size: int, grid: int, like: torch.Tensor) -> torch.Tensor:
+def inner_regions(size: int, grid: int, like: Tensor) -> Tensor:
     """Weights `[grid, size]` that average all but the first and last of `grid + 2` regions of `size` pixels.
 
-    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example. Type and
-    device are those of `like`.
+    These are the regions of `adaptive_avg_pool2d`, which exporters to ONNX fix to the size of their example.
     """
     region = torch.arange(1, grid + 1, device=like.device)[:, None]
     start = region * size // (grid + 2)
@@ -98,7 +97,7 @@ class SimilarityAggregation(nn.Module):
         self.act = nn.ReLU(inplace=True)
         self.extend = nn.Conv2d(state, channels, 1, bias=False)
 
-    def forward(self, x: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor, detail: Tensor) -> Tensor:
         """Map `[B, channels, H, W]` and fine detail `[B, >= 2, H, W]` to a map of the shape of `x`."""
         height, width = x.shape[2], x.shape[3]
         proj = self.proj(x)
@@ -138,7 +137,7 @@ class PolypDecoder(Decoder):
         self.pred_fusion = nn.Conv2d(channels, out_channels, 1)
         self.pred_aggregation = nn.Conv2d(channels, out_channels, 1)
 
-    def branches(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def branches(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits `[B, out_channels, h, w]` before and after the aggregation, at the size of the second finest map."""
         levels = [self.spatial_attention(self.channel_attention(maps[0])), maps[1], maps[2], maps[3]]
         for i, embed in enumerate(self.embed):
@@ -148,10 +147,7 @@ class PolypDecoder(Decoder):
         aggregated = self.aggregation(fused, detail)
         return self.pred_fusion(self.dropout(fused)), self.pred_aggregation(self.dropout(aggregated))
 
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Maps, fine to coarse, to logits `[B, out_channels, h, w]` at the size of the second finest map.
-
-        In training three entries: the prediction, and the logits before and after the aggregation.
-        """
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """As `branches`; the prediction is their sum. In training three entries, the sum first."""
         before, after = self.branches(maps)
         return [before + after, before, after] if self.training else [before + after]

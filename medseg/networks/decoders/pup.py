@@ -6,8 +6,7 @@ Paper: Zheng et al., Rethinking Semantic Segmentation from a Sequence-to-Sequenc
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.decoders.decoder import Decoder
 from medseg.networks.layers.conv import conv_norm
@@ -39,7 +38,7 @@ class ProgressiveUpsamplingDecoder(Decoder):
         self.dropout = nn.Dropout(dropout)
         self.pred = nn.Conv2d(channels, out_channels, 1)
 
-    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps, fine to coarse, to one map of logits `[B, out_channels, 16 h, 16 w]` for a coarsest of `h` x `w`."""
         x = maps[-1]
         last = len(self.convs) - 1

@@ -6,10 +6,9 @@ https://arxiv.org/abs/2105.15203, section 3.2, equation 4.
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from medseg.networks.decoders.align import AlignedDecoder
+from medseg.networks.decoders.decoder import AlignedDecoder
 from medseg.networks.layers.fusion import ResizeConcatConv
 from medseg.networks.layers.tokens import to_map, to_tokens
 
@@ -17,7 +16,7 @@ from medseg.networks.layers.tokens import to_map, to_tokens
 class PixelLinear(nn.Linear):
     """A linear layer on each pixel: `[B, in_features, H, W]` to `[B, out_features, H, W]`."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Apply the layer; height and width stay."""
         height, width = x.shape[2], x.shape[3]
         return to_map(nn.functional.linear(to_tokens(x), self.weight, self.bias), height, width)

@@ -50,18 +50,11 @@ ENCODERS: dict[str, Callable[..., PyramidEncoder]] = {
 
 
 def build_encoder(name: str, in_channels: int = 3, drop_path: float | None = None) -> PyramidEncoder:
-    """The encoder called `name`, randomly initialized.
+    """The encoder called `name`, a key of `ENCODERS`, randomly initialized. Another name is an `InputError`.
 
-    Args:
-        name: a key of `ENCODERS`.
-        in_channels: channels of the image.
-        drop_path: stochastic depth of the last block; `None` for the published rate, 0.1 in MiT, PVT and CvT, 0 in
-            SimViT and Shunted, 0.2 in EfficientNet.
-
-    Raises:
-        InputError: if there is no encoder of that name.
+    `drop_path` is the stochastic depth of the last block; `None` for the published rate, 0.1 in MiT, PVT and CvT, 0 in
+    SimViT and Shunted, 0.2 in EfficientNet.
     """
     if name not in ENCODERS:
         raise InputError(f"encoder must be one of {', '.join(ENCODERS)}, got '{name}'.")
-    arguments = {} if drop_path is None else {"drop_path": drop_path}
-    return ENCODERS[name](in_channels=in_channels, **arguments)
+    return ENCODERS[name](in_channels=in_channels, **({} if drop_path is None else {"drop_path": drop_path}))

@@ -6,8 +6,7 @@ sections 3.1 and 3.2 and table 2. Written from the paper, without the class toke
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import attend, check_heads
@@ -26,9 +25,6 @@ class ConvolutionalAttention(nn.Module):
 
     Keys and values are taken at every second pixel. The scores are scaled by the full width, not by that of a head,
     as published.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -44,11 +40,10 @@ class ConvolutionalAttention(nn.Module):
         self.v = nn.Linear(channels, channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = to_map(x, height, width)
-        q = self.q(to_tokens(self.conv_q(x)))
-        k = self.k(to_tokens(self.conv_k(x)))
+        q, k = self.q(to_tokens(self.conv_q(x))), self.k(to_tokens(self.conv_k(x)))
         v = self.v(to_tokens(self.conv_v(x)))
         return self.proj(attend(q, k, v, self.num_heads, self.scale))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from monai.networks.layers import DropPath
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import STRIDES, PyramidEncoder, drop_path_rates, init_transformer_weights
 
@@ -26,14 +26,8 @@ _LEVELS = (0, 0, 1, 2, 2, 3, 3)
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: the result has `ceil(size / stride)` pixels a side.
 
-    Where the padding is odd, as at stride 2 and an even size, the far side gets the pixel more.
-
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the result.
-        kernel_size: side of the kernel, odd.
-        stride: 1 or 2.
-        groups: groups of the convolution.
+    Where the padding is odd, as at stride 2 and an even size, the far side gets the pixel more. `kernel_size` is odd,
+    `stride` 1 or 2.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> None:
@@ -41,7 +35,7 @@ class SameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         self.far = kernel_size // 2
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Map `[B, in_channels, H, W]` to `[B, out_channels, ceil(H / stride), ceil(W / stride)]`."""
         if self.stride[0] == 2:
             top, left = self.far - 1 + input.shape[2] % 2, self.far - 1 + input.shape[3] % 2
@@ -68,13 +62,7 @@ def _conv_norm(
 class InvertedBottleneck(nn.Module):
     """MBConv: 1 x 1 to a wider map, depth-wise convolution, 1 x 1 to a narrow one; plus the input where shapes agree.
 
-    Args:
-        in_channels: channels of the incoming map.
-        out_channels: channels of the result.
-        kernel_size: side of the depth-wise kernel, odd.
-        stride: 1 or 2.
-        expansion: width of the map in between over that of the incoming one; 1 leaves the first 1 x 1 out.
-        drop_path: probability with which a training sample skips the branch.
+    `expansion` is the width of the map in between over that of the incoming one; 1 leaves the first 1 x 1 out.
     """
 
     def __init__(
@@ -88,12 +76,10 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, in_channels, H, W]` to `[B, out_channels, ceil(H / stride), ceil(W / stride)]`."""
         out = self.project(self.depthwise(self.expand(x)))
-        if self.residual:
-            out = x + self.drop_path(out)
-        return out
+        return x + self.drop_path(out) if self.residual else out
 
 
 class _Level(nn.Module):
@@ -105,7 +91,7 @@ class _Level(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.apply(init_transformer_weights)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to the coarser map of the level."""
         x = self.stem(x)
         for block in self.blocks:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks.layers import trunc_normal_
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import STRIDES, TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import SpatialReductionAttention
@@ -34,7 +34,7 @@ class PositionedPatchEmbed(PatchEmbed):
         self.pos_embed = nn.Parameter(torch.zeros(1, grid_size**2, out_channels))
         trunc_normal_(self.pos_embed, std=0.02)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+    def forward(self, x: Tensor) -> tuple[Tensor, int, int]:
         """Map `[B, in_channels, H, W]` to tokens `[B, h * w, out_channels]`, and `h` and `w`."""
         x = self.proj(x)
         height, width = x.shape[2], x.shape[3]

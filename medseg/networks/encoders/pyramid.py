@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from monai.networks.layers import DropPath, trunc_normal_
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_map
 
@@ -16,12 +15,8 @@ STRIDES = (4, 8, 16, 32)
 class Block(nn.Module):
     """Pre-norm transformer block: `x + attn(norm1(x))`, then `x + mlp(norm2(x))`, both under stochastic depth.
 
-    Args:
-        channels: width of the tokens.
-        attn: module `(tokens, height, width) -> tokens`.
-        mlp: module `(tokens, height, width) -> tokens`.
-        drop_path: probability with which a training sample skips each of the two branches.
-        norm_eps: epsilon of the layer norms.
+    `attn` and `mlp` are modules `(tokens, height, width) -> tokens`. `drop_path` is the probability with which a
+    training sample skips each of the two branches.
     """
 
     def __init__(
@@ -34,7 +29,7 @@ class Block(nn.Module):
         self.mlp = mlp
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x), height, width))
         return x + self.drop_path(self.mlp(self.norm2(x), height, width))
@@ -50,7 +45,7 @@ class Stage(nn.Module):
         self.norm = norm
         self.blocks.apply(init_transformer_weights)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to the coarser map `[B, out_channels, height, width]`."""
         x, height, width = self.patch_embed(x)
         for block in self.blocks:
@@ -59,15 +54,10 @@ class Stage(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """A chain of stages that returns the map of each.
+    """A chain of stages, modules `map -> coarser map`, that returns the map of each.
 
-    Args:
-        stages: modules `map -> coarser map`.
-        out_channels: channels of each stage's map.
-        strides: size of the image over the size of each stage's map, on each side.
-
-    Raises:
-        ValueError: if the three arguments have different lengths.
+    `out_channels` are the channels of the maps, `strides` the size of the image over theirs, on each side. Arguments of
+    different lengths are a `ValueError`.
     """
 
     def __init__(self, stages: Sequence[nn.Module], out_channels: Sequence[int], strides: Sequence[int]) -> None:
@@ -79,9 +69,9 @@ class PyramidEncoder(nn.Module):
         self.out_channels = tuple(out_channels)
         self.strides = tuple(strides)
 
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         """Image `[B, C, H, W]` to maps, fine to coarse, `[B, out_channels[i], ~H / strides[i], ~W / strides[i]]`."""
-        maps: list[torch.Tensor] = []
+        maps: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
@@ -100,8 +90,7 @@ class TransformerPyramid(PyramidEncoder):
         channels: width of each stage.
         rates: stochastic depth of each block of each stage.
         patch_embed: gives the module `map -> (tokens, height, width)`.
-        attention: gives the module `(tokens, height, width) -> tokens` of one block.
-        feed_forward: gives the module `(tokens, height, width) -> tokens` of one block.
+        attention, feed_forward: give the modules `(tokens, height, width) -> tokens` of one block.
         stage_norm: end each stage with a layer norm.
         norm_eps: epsilon of the layer norms.
     """

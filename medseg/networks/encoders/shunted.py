@@ -7,7 +7,7 @@ https://arxiv.org/abs/2111.15193, section 3 and table 1. Written from the paper.
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import attend, check_heads
@@ -36,15 +36,8 @@ class ConvStem(PatchEmbed):
 class ShuntedAttention(nn.Module):
     """Two groups of heads, each with keys and values from a map reduced in its own way.
 
-    The values also pass a 3 x 3 depth-wise convolution, whose result is added to them (equations 1 to 3).
-
-    Args:
-        channels: width of the tokens.
-        num_heads: number of attention heads; divides `channels`.
-        reductions: how many times the map is reduced on each side, for each group of heads.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels` or is no multiple of the number of groups.
+    The values also pass a 3 x 3 depth-wise convolution, whose result is added to them (equations 1 to 3). `reductions`
+    says how many times the map is reduced on each side, for each group of heads.
     """
 
     def __init__(self, channels: int, num_heads: int, reductions: Sequence[int]) -> None:
@@ -64,11 +57,11 @@ class ShuntedAttention(nn.Module):
         self.local = nn.ModuleList(nn.Conv2d(part, part, 3, padding=1, groups=part) for _ in reductions)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         queries = self.q(x).chunk(self.num_groups, dim=2)
         x = to_map(x, height, width)
-        parts: list[torch.Tensor] = []
+        parts: list[Tensor] = []
         for i, (sr, norm, kv, local) in enumerate(zip(self.sr, self.norm, self.kv, self.local)):  # noqa: B905 (TorchScript)
             reduced = sr(x)
             k, v = kv(self.act(norm(to_tokens(reduced)))).chunk(2, dim=2)
@@ -78,11 +71,7 @@ class ShuntedAttention(nn.Module):
 
 
 class LocalAttention(nn.Module):
-    """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
-    """
+    """Full attention plus a 3 x 3 depth-wise convolution of the values, for the last stage."""
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
@@ -93,7 +82,7 @@ class LocalAttention(nn.Module):
         self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         k, v = self.kv(x).chunk(2, dim=2)
         local = to_tokens(self.local(to_map(v, height, width)))

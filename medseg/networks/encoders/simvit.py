@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.encoders.pyramid import TransformerPyramid, drop_path_rates
 from medseg.networks.layers.attention import SpatialReductionAttention, check_heads
@@ -25,9 +25,6 @@ class WindowAttention(nn.Module):
     """Attention of each token to the 3 x 3 window around it.
 
     Beyond the border, keys and values are zero and take part in the softmax, as published.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`, the width of the tokens.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
@@ -39,14 +36,14 @@ class WindowAttention(nn.Module):
         self.kv = nn.Linear(channels, 2 * channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         q = to_map(self.scale * self.q(x), height, width).unflatten(1, (self.num_heads, -1))
         k, v = F.pad(to_map(self.kv(x), height, width), [1, 1, 1, 1]).chunk(2, dim=1)
         k = k.unflatten(1, (self.num_heads, -1))
         v = v.unflatten(1, (self.num_heads, -1))  # [B, heads, C / heads, height + 2, width + 2]
         # one shifted view per neighbor: nine copies of keys and values would not fit where the maps are large
-        scores: list[torch.Tensor] = []
+        scores: list[Tensor] = []
         for i in range(9):
             dy, dx = i // 3, i % 3
             scores.append((q * k[..., dy : dy + height, dx : dx + width]).sum(2, keepdim=True))

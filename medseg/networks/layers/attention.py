@@ -1,8 +1,5 @@
-"""Attention layers."""
-
-import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_map, to_tokens
 
@@ -13,9 +10,7 @@ def check_heads(channels: int, num_heads: int) -> None:
         raise ValueError(f"num_heads must divide channels, got {num_heads} heads for {channels} channels.")
 
 
-def attend(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, num_heads: int, scale: float | None = None
-) -> torch.Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, scale: float | None = None) -> Tensor:
     """Multi-head attention of queries `[B, N, C]` to keys and values `[B, M, C]`: `[B, N, C]`, heads side by side.
 
     The scores are multiplied by `scale`; `None` for `1 / sqrt(C / num_heads)`.
@@ -29,16 +24,8 @@ def attend(
 class SpatialReductionAttention(nn.Module):
     """Multi-head attention whose keys and values come from a map reduced `reduction` times on each side.
 
-    SegFormer (Xie et al., NeurIPS 2021), equations 1 and 2, and PVT (Wang et al., ICCV 2021), section 3.3:
-    the cost falls from `N * N` to `N * N / reduction**2` for `N = H * W` tokens.
-
-    Args:
-        channels: width of the tokens.
-        num_heads: number of heads; divides `channels`.
-        reduction: side of the patch that becomes one key; 1 for plain attention.
-
-    Raises:
-        ValueError: if `num_heads` does not divide `channels`.
+    SegFormer (Xie et al., NeurIPS 2021), equations 1 and 2, and PVT (Wang et al., ICCV 2021), section 3.3: the cost
+    falls from `N * N` to `N * N / reduction**2` for `N = H * W` tokens. A `reduction` of 1 is plain attention.
     """
 
     def __init__(self, channels: int, num_heads: int, reduction: int = 1) -> None:
@@ -54,7 +41,7 @@ class SpatialReductionAttention(nn.Module):
         self.sr = nn.Conv2d(channels, channels, reduction, reduction) if reduced else nn.Identity()
         self.norm = nn.LayerNorm(channels) if reduced else nn.Identity()
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         context = x
         if self.reduction > 1:

@@ -1,5 +1,3 @@
-"""Convolution with batch norm."""
-
 from torch import nn
 
 

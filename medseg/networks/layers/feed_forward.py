@@ -1,7 +1,5 @@
-"""Feed-forward layers of transformer blocks."""
-
-import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_map, to_tokens
 
@@ -15,7 +13,7 @@ class FeedForward(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         return self.fc2(self.act(self.fc1(x)))
 
@@ -36,8 +34,28 @@ class MixFeedForward(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_channels, channels)
 
-    def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Tokens `[B, height * width, channels]` to tokens of the same shape."""
         x = to_map(self.fc1(x), height, width)
         local = x + self.dwconv(x) if self.residual else self.dwconv(x)
         return self.fc2(self.act(to_tokens(local)))
+
+
+class MixFFNSkip(nn.Module):
+    """Mix-FFN with a skip connection around its depth-wise convolution (MISSFormer, MS-Former).
+
+    `fc2(GELU(LayerNorm(h + depthwise3x3(h))))` with `h = fc1(x)`, which has `hidden_dim` channels.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.dwconv = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim)
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.fc2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens `[B, H, W, C]` to tokens of the same shape."""
+        hidden = self.fc1(x)
+        hidden = hidden + self.dwconv(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.fc2(F.gelu(self.norm(hidden)))

@@ -1,7 +1,4 @@
-"""Patch embeddings."""
-
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.layers.tokens import to_tokens
 
@@ -18,7 +15,7 @@ class PatchEmbed(nn.Module):
         self.proj: nn.Module = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding)
         self.norm = nn.LayerNorm(out_channels)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+    def forward(self, x: Tensor) -> tuple[Tensor, int, int]:
         """Map `[B, in_channels, H, W]` to tokens `[B, h * w, out_channels]`, and `h` and `w`."""
         x = self.proj(x)
         return self.norm(to_tokens(x)), x.shape[2], x.shape[3]

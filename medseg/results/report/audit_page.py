@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from medseg.data.listing import shown
-from medseg.data.pictures import decode_mask, decode_picture
+from medseg.data.masks import decode_mask
+from medseg.data.pictures import decode_picture
 from medseg.files import atomic_write, case_name
 from medseg.results.pictures import draw_picture
 from medseg.results.report.embedding import embed

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medseg.networks.layers.mix_ffn_skip import MixFFNSkip
+from medseg.networks.layers.feed_forward import MixFFNSkip
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 4, 5), (1, 1, 1, 5), (1, 1, 6, 5), (2, 5, 1, 5)])
