@@ -104,7 +104,7 @@ def _check_header(path: Path) -> float:
             f"{name} ({' x '.join(f'{size:.3g}' for size in spacing)} mm, {''.join(map(str, axes))})"
             for name, spacing, axes in zip(("qform", "sform"), spacings, directions, strict=True)
         )
-        if directions[0] != directions[1] or not np.allclose(*spacings, rtol=_SAME_SPACING):
+        if directions[0] != directions[1] or not np.allclose(spacings[0], spacings[1], rtol=_SAME_SPACING):
             raise InputError(f"{path} has {both} that disagree: convert the series again, or delete the wrong one.")
         logger.warning("%s has %s of other positions: the sform is used", path, both)
     return unit

@@ -28,7 +28,7 @@ from monai.transforms import Compose, LoadImaged
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dicom_files import AXIAL, nifti_affine, slices_of, write_slices
+from dicom_files import AXIAL, nifti_affine, slices_of, with_text, write_slices
 
 from medseg.data import CaseFailure, FaultTolerantDataset, PictureReader, VolumeReader, find_images, find_volumes
 from medseg.errors import InputError
@@ -105,24 +105,9 @@ def make_dicom(folder: Path, rng: np.random.Generator) -> None:
     by_value, name, text = rng.random() < 0.4, str(rng.choice(_ATTRIBUTES)), rng.choice(len(_TEXTS))
     for path in chosen:
         if by_value:
-            path.write_bytes(_with_value(path, name, _TEXTS[int(text)]))
+            path.write_bytes(with_text(path, name, _TEXTS[int(text)]))
         else:
             path.write_bytes(mutate(path.read_bytes(), rng))
-
-
-def _with_value(path: Path, name: str, text: str | bytes) -> bytes:
-    """The file with another text in an attribute, explicit little endian, without pydicom's checks."""
-    import pydicom
-
-    data = path.read_bytes()
-    tag = pydicom.tag.Tag(name)
-    start = data.find(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), 132)
-    if start < 0:
-        return data
-    value = text if isinstance(text, bytes) else text.encode()
-    value += b" " * (len(value) % 2)
-    end = start + 8 + int.from_bytes(data[start + 6 : start + 8], "little")
-    return data[: start + 6] + len(value).to_bytes(2, "little") + value + data[end:]
 
 
 def wrong(item: Any, kind: str) -> str:

@@ -113,6 +113,9 @@ def _read(container: Container, name: str) -> Header | None:
             return None
         if "Rows" not in dataset:
             raise ValueError("a header that ends too early")
+        syntax = pydicom.uid.UID(dataset.file_meta.TransferSyntaxUID)
+        if not syntax.is_valid:
+            raise ValueError("no transfer syntax")
         return Header(
             file=name,
             series_uid=_uid(dataset.SeriesInstanceUID),
@@ -122,7 +125,7 @@ def _read(container: Container, name: str) -> Header | None:
             is_localizer="LOCALIZER" in (dataset.get("ImageType") or ()),
             is_color=dataset.get("SamplesPerPixel", 1) != 1,
             frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
-            syntax=pydicom.uid.UID(dataset.file_meta.TransferSyntaxUID),
+            syntax=syntax,
             planes=_planes(dataset),
         )
 

@@ -19,6 +19,7 @@ from medseg.errors import InputError
 get_decoder, _ = optional_import("pydicom.pixels", name="get_decoder")
 
 _FEWEST_SLICES = 3
+_INFINITE = 1e9  # Hounsfield units that only a damaged header gives
 _OFF_GRID = 0.2  # of the slice spacing: some scanners round positions to 0.1 mm
 _OFF_NORMAL = 0.5  # pixels over the whole volume
 
@@ -98,7 +99,7 @@ def _check_alike(series: Series, planes: list[Plane]) -> None:
             "has no rescale slope and intercept to Hounsfield units",
             "give the original CT series, not a derived one",
         )
-    if not all(plane.slope and math.isfinite(plane.slope * plane.intercept) for plane in planes):
+    if not all(plane.slope and abs(plane.slope) + abs(plane.intercept) < _INFINITE for plane in planes):
         _refuse(series, "has a rescale slope of 0, or an infinite slope or intercept", "export it again")
     if len({plane.shape for plane in planes}) > 1:
         _refuse(series, "mixes images of several sizes", "export each size as a series of its own")
