@@ -84,6 +84,19 @@ def write_slices(
     return paths
 
 
+def with_text(path: Path, keyword: str, text: str | bytes) -> bytes:
+    """A file in explicit little endian with another text in an attribute that it has, without pydicom's checks."""
+    data = path.read_bytes()
+    tag = pydicom.tag.Tag(keyword)
+    start = data.find(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), 132)
+    if start < 0:
+        return data
+    value = text if isinstance(text, bytes) else text.encode()
+    value += b" " * (len(value) % 2)
+    end = start + 8 + int.from_bytes(data[start + 6 : start + 8], "little")
+    return data[: start + 6] + len(value).to_bytes(2, "little") + value + data[end:]
+
+
 def multi_frame(slices: Sequence[Dataset], order: Sequence[int]) -> Dataset:
     """The same images as one enhanced CT, its frames in `order`."""
     whole = pydicom.dcmread(pydicom.filebase.DicomBytesIO(_bytes(slices[0])))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from medseg.data.listing import shown
+from medseg.data.input_types import shown
 from medseg.data.masks import MaskReader, UnknownValuesError, mask_luminance
 from medseg.data.pictures import decode_picture
 from medseg.errors import InputError

@@ -24,6 +24,14 @@ class CaseFailure(NamedTuple):
     details: str
 
 
+def check_name(source: str) -> None:
+    """Refuse a file whose name is no UTF-8: records and tables could not contain it."""
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{source} has a name that is no UTF-8: rename it.") from None
+
+
 def describe_failure(source: str, error: BaseException) -> CaseFailure:
     """Say in one sentence why a case failed.
 
@@ -42,7 +50,9 @@ def describe_failure(source: str, error: BaseException) -> CaseFailure:
         reason = " ".join(str(first).split())[:_MAX_LENGTH]
         problem = f"{source} failed ({type(first).__name__}: {reason}): problems.json holds the details."
     details = "".join(traceback.format_exception(error))
-    return CaseFailure(case_name(source), source, problem, details)
+    # names that are no UTF-8 have no place in a JSON file
+    texts = (case_name(source), source, problem, details)
+    return CaseFailure(*(text.encode("utf-8", "backslashreplace").decode() for text in texts))
 
 
 def disk_full_error(error: BaseException) -> InputError | None:

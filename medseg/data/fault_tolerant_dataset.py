@@ -6,7 +6,7 @@ from typing import Any
 from monai.data import Dataset
 from monai.transforms import Compose, LoadImaged
 
-from medseg.data.failures import describe_failure
+from medseg.data.failures import check_name, describe_failure
 
 SOURCE_KEY = "source"
 """Key of an item's image as it was read, before any other transform."""
@@ -35,6 +35,7 @@ class FaultTolerantDataset(Dataset):
     def _transform(self, index: int) -> Any:
         item: Any = self.data[index]
         try:
+            check_name(str(item["image"]))
             loaded: Any = self.transform(item, end=self._loaded) if self._loaded else item
             # a copy, because later steps may change the values in place
             source = {SOURCE_KEY: loaded["image"].clone()} if self._loaded else {}

@@ -1,5 +1,6 @@
 """The file suffixes that are read, and the type of input that a path is. To add a picture format, add a line here."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from monai.config import PathLike
@@ -22,6 +23,14 @@ PICTURES, VOLUMES = "pictures", "volumes"
 
 # subfolders of a dataset of pictures; other subfolders may hold DICOM series
 _DATASET_FOLDERS = ("images", "masks", "labels")
+
+_NAMES_SHOWN = 10
+
+
+def shown(names: Sequence[str]) -> str:
+    """Join names for a message: the first ten, and how many more there are."""
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def has_suffix(name: PathLike, suffixes: tuple[str, ...]) -> bool:

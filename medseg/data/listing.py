@@ -8,11 +8,9 @@ from typing import NamedTuple
 from monai.config import PathLike
 
 from medseg.data.dicom.series import find_series, holds_dicom
-from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, has_suffix, stem_of
+from medseg.data.input_types import PICTURE_SUFFIXES, VOLUME_SUFFIXES, has_suffix, shown, stem_of
 from medseg.data.splits import find_split, read_split, split_path
 from medseg.errors import InputError
-
-_NAMES_SHOWN = 10
 
 
 class _Kind(NamedTuple):
@@ -161,12 +159,6 @@ def find_test_pairs(
         found = find(folder, file, mask_suffix) if mask_suffix else find(folder, file)
         pairs += [{**pair, "set_name": str(name)} for pair in found]
     return pairs
-
-
-def shown(names: Sequence[str]) -> str:
-    """Join names for a message: the first ten, and how many more there are."""
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _find_pairs(

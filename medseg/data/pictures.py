@@ -1,7 +1,6 @@
 """Reading of 2-D pictures in image orientation, whatever their file mode."""
 
 import logging
-import struct
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,6 +11,7 @@ from monai.utils import MetaKeys, ensure_tuple
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medseg.data.input_types import PICTURE_FORMATS, PICTURE_SUFFIXES, has_suffix
+from medseg.data.limits import check_picture_size
 from medseg.errors import InputError
 
 logger = logging.getLogger("medseg")
@@ -19,8 +19,6 @@ logger = logging.getLogger("medseg")
 WIDE_GRAY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _SAMPLE_FORMAT, _SIGNED, _PHOTOMETRIC = 339, 2, 262  # of TIFF
 _WHITE_IS_ZERO = "white is zero"
-# what Pillow raises on damaged files; it has no common base class for them
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def decode_picture(path: PathLike) -> np.ndarray:
@@ -94,6 +92,7 @@ def open_upright(path: PathLike) -> Image.Image:
     try:
         # not by name: Pillow memory-maps a named uncompressed TIFF with rows and columns swapped
         with open(path, "rb") as file, Image.open(file, formats=list(PICTURE_FORMATS)) as image:
+            check_picture_size(path, image.size)
             tags = getattr(image, "tag_v2", {})
             if image.mode not in WIDE_GRAY_MODES and _SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
                 raise _unreadable(path, "it holds signed values")
@@ -105,7 +104,9 @@ def open_upright(path: PathLike) -> Image.Image:
         raise InputError(f"{path} does not exist: check its path.") from None
     except UnidentifiedImageError:
         raise _unreadable(path, f"it is not a {', '.join(PICTURE_FORMATS)} picture") from None
-    except _DECODING_ERRORS as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises many kinds on damaged files
         raise _unreadable(path, error) from error
     # Pillow keeps the upper bytes of 16-bit colors
     if cut and np.asarray(upright.convert("RGB")).max() < 2**6:

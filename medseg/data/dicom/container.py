@@ -1,11 +1,16 @@
 """The files of a folder or of a zip, by one interface."""
 
+import os
 import zipfile
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO
 
 from medseg.errors import InputError
+
+# a compressed CT is rarely below a twentieth of its size; what exceeds both limits is made to fill the memory
+_MAX_UNPACKED = 2**30  # bytes
+_MAX_RATIO = 100
 
 
 class Container:
@@ -17,7 +22,7 @@ class Container:
         path: the folder or zip.
 
     Raises:
-        InputError: On entry, if the zip is damaged or encrypted.
+        InputError: On entry, if the zip is damaged, encrypted, or declares over 1 GiB in a hundredth of that.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,11 +33,16 @@ class Container:
         if self.path.is_file():
             try:
                 self._archive = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, OSError):
+            except Exception:  # damaged tables raise many kinds
                 raise InputError(f"{self.path} is not a readable zip: pack it again.") from None
-            if any(member.flag_bits & 1 for member in self._archive.infolist()):
+            members = self._archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            fault = "is encrypted" if any(member.flag_bits & 1 for member in members) else ""
+            if unpacked > max(_MAX_UNPACKED, _MAX_RATIO * self.path.stat().st_size):
+                fault = f"declares {unpacked / 2**30:.1f} GiB, over {_MAX_RATIO} times its own size"
+            if fault:
                 self._archive.close()
-                raise InputError(f"{self.path} is encrypted: unpack it and give the folder.")
+                raise InputError(f"{self.path} {fault}: unpack it and give the folder.")
         return self
 
     def __exit__(
@@ -42,9 +52,13 @@ class Container:
             self._archive.close()
 
     def names(self) -> list[str]:
-        """The files, relative to the container, sorted; hidden ones are left out."""
+        """The files, and folders that cannot be listed, relative to the container, sorted; hidden ones are left out."""
         if self._archive is None:
-            found = [str(file.relative_to(self.path).as_posix()) for file in self.path.rglob("*") if file.is_file()]
+            unlisted: list[OSError] = []
+            walked = list(os.walk(self.path, onerror=unlisted.append))
+            paths = [os.path.join(folder, file) for folder, _, files in walked for file in files]
+            paths += [str(error.filename) for error in unlisted]
+            found = [Path(path).relative_to(self.path).as_posix() for path in paths]
         else:
             found = [member.filename for member in self._archive.infolist() if not member.is_dir()]
         return sorted(name for name in found if not _is_hidden(name))
@@ -63,8 +77,8 @@ class Container:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file is a zip by its suffix and its content."""
-    return path.suffix.lower() == ".zip" and zipfile.is_zipfile(path)
+    """Whether a file is a zip by its suffix; it may be damaged."""
+    return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def starts_as_dicom(file: IO[bytes]) -> bool:

@@ -1,7 +1,10 @@
 """Headers of DICOM images: the values that find, check and sort series, and nothing of the patient."""
 
+import logging
 import math
+import re
 import warnings
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +13,8 @@ from monai.utils import optional_import
 from medseg.data.dicom.container import Container, starts_as_dicom
 
 pydicom, _ = optional_import("pydicom")
+# its warnings quote values of headers; whoever needs them sets the level again
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 #: Differences, in mm or parts of a unit vector, that are rounding of headers.
 SAME = 1e-3
@@ -33,6 +38,8 @@ _TAGS = [
 # the DICOM SEG. The key changes with the file.
 _KEPT: dict[tuple[str, str, int, int], "Header | None"] = {}
 _MOST_KEPT = 100_000
+_MOST_FRAMES = 20_000
+_CLAIMING_SUFFIXES = (".dcm", ".ima")
 
 
 class Plane(NamedTuple):
@@ -84,40 +91,64 @@ def read_header(container: Container, name: str) -> Header | None:
 
 
 def _read(container: Container, name: str) -> Header | None:
-    with container.open(name) as file:
-        if not starts_as_dicom(file):
-            if name.lower().endswith(".dcm"):
-                raise ValueError("no DICOM in a file of that suffix")
-            return None
+    try:
+        with container.open(name) as file:
+            is_dicom = starts_as_dicom(file)
+    except OSError:
+        if looks_like(name) in ("", *_CLAIMING_SUFFIXES):
+            raise
+        return None
+    if not is_dicom:
+        if name.lower().endswith(_CLAIMING_SUFFIXES):
+            raise ValueError("no DICOM in a file of that suffix")
+        return None
     with container.open(name) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote values of the header
         dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
-        kind = pydicom.uid.UID(dataset.file_meta.MediaStorageSOPClassUID)
-        if "Image Storage" not in kind.name:
+        kinds = [dataset.file_meta.MediaStorageSOPClassUID, dataset.get("SOPClassUID")]
+        names = [pydicom.uid.UID(kind).name for kind in kinds if kind]
+        if not any("Image Storage" in kind for kind in names):
+            if any(kind.startswith("1.2.840.10008.") for kind in names):
+                raise ValueError("a class that the standard does not have")
             return None
         if "Rows" not in dataset:
             raise ValueError("a header that ends too early")
+        syntax = pydicom.uid.UID(dataset.file_meta.TransferSyntaxUID)
+        if not syntax.is_valid:
+            raise ValueError("no transfer syntax")
         return Header(
             file=name,
-            series_uid=str(dataset.SeriesInstanceUID),
-            instance_uid=str(dataset.SOPInstanceUID),
+            series_uid=_uid(dataset.SeriesInstanceUID),
+            instance_uid=_uid(dataset.SOPInstanceUID),
             series_number=str(dataset.get("SeriesNumber") or 0),
             modality=str(dataset.get("Modality", "unknown")),
             is_localizer="LOCALIZER" in (dataset.get("ImageType") or ()),
             is_color=dataset.get("SamplesPerPixel", 1) != 1,
             frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
-            syntax=dataset.file_meta.TransferSyntaxUID,
+            syntax=syntax,
             planes=_planes(dataset),
         )
+
+
+def looks_like(name: str) -> str:
+    """The suffix of a file name in lower case; empty for none and for a number, as DICOM files often have."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return "" if suffix[1:].isdigit() else suffix
+
+
+def _uid(value: Any) -> str:
+    if not re.fullmatch(r"[0-9.]+", str(value)):
+        raise ValueError("no UID")
+    return str(value)
 
 
 def _planes(dataset: Any) -> tuple[Plane, ...] | None:
     try:
         frames = int(dataset.get("NumberOfFrames") or 1)
-        if frames > 1 and len(dataset.PerFrameFunctionalGroupsSequence) != frames:
+        if not 1 <= frames <= _MOST_FRAMES or (frames > 1 and len(dataset.PerFrameFunctionalGroupsSequence) != frames):
             return None
         return tuple(_plane(dataset, frame) for frame in range(frames))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+    except Exception:  # damaged values raise many kinds
         return None
 
 

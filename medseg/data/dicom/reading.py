@@ -3,6 +3,7 @@
 import warnings
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from monai.config import PathLike
@@ -50,9 +51,20 @@ def _decode(container: Container, series: Series, stack: Stack) -> np.ndarray:
             with container.open(name) as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they quote values of the header
                 dataset = pydicom.dcmread(file)
+                _check_length(dataset)
                 for index, plane in group:
                     stored = pixel_array(dataset, index=plane.frame)
                     volume[..., index] = (stored * plane.slope + plane.intercept).T
         except Exception:  # decoders raise many kinds; their texts may hold values of the header
             raise InputError(f"{series.name} has a file that cannot be decoded ({name}): copy it again.") from None
     return volume
+
+
+def _check_length(dataset: Any) -> None:
+    """Refuse pixels that are not as many as the header says; a decoder would cut what is too much."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    values = dataset.Rows * dataset.Columns * int(dataset.get("NumberOfFrames") or 1)
+    size = (values * dataset.BitsAllocated + 7) // 8
+    if len(dataset.PixelData) not in (size, size + 1):
+        raise ValueError("pixel data of another size")

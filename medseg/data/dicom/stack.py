@@ -12,11 +12,14 @@ from monai.utils import optional_import
 
 from medseg.data.dicom.headers import SAME, Plane
 from medseg.data.dicom.series import Series
+from medseg.data.input_types import shown
+from medseg.data.limits import check_grid
 from medseg.errors import InputError
 
 get_decoder, _ = optional_import("pydicom.pixels", name="get_decoder")
 
 _FEWEST_SLICES = 3
+_INFINITE = 1e9  # Hounsfield units that only a damaged header gives
 _OFF_GRID = 0.2  # of the slice spacing: some scanners round positions to 0.1 mm
 _OFF_NORMAL = 0.5  # pixels over the whole volume
 
@@ -56,7 +59,7 @@ def _check_headers(series: Series) -> None:
     if series.broken:
         _refuse(
             series,
-            f"lies beside {len(series.broken)} DICOM files that cannot be read ({series.broken[0]})",
+            f"lies beside {len(series.broken)} DICOM files that cannot be read ({shown(series.broken)})",
             "copy these again or move them away",
         )
     kinds = {header.modality for header in headers}
@@ -96,6 +99,8 @@ def _check_alike(series: Series, planes: list[Plane]) -> None:
             "has no rescale slope and intercept to Hounsfield units",
             "give the original CT series, not a derived one",
         )
+    if not all(plane.slope and abs(plane.slope) + abs(plane.intercept) < _INFINITE for plane in planes):
+        _refuse(series, "has a rescale slope of 0, or an infinite slope or intercept", "export it again")
     if len({plane.shape for plane in planes}) > 1:
         _refuse(series, "mixes images of several sizes", "export each size as a series of its own")
     for field, what in (("orientation", "orientations"), ("spacing", "pixel spacings")):
@@ -128,6 +133,7 @@ def _sorted_stack(series: Series, planes: list[Plane]) -> Stack:
     affine[:3, 1] = along_column * between_rows
     affine[:3, 2] = normal * spacing
     affine[:3, 3] = positions[0]
+    check_grid(series.name, (*planes[0].shape, len(planes)), affine)
     return Stack(planes, affine)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medseg.data.listing import shown
+from medseg.data.input_types import shown
 from medseg.data.masks import decode_mask
 from medseg.data.pictures import decode_picture
 from medseg.files import atomic_write, case_name
