@@ -39,7 +39,7 @@ def test_training_writes_weights_and_curves(trained: Path) -> None:
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
     last = torch.load(trained / "checkpoint.pt", weights_only=True)
-    assert last.keys() == {"model", "optimizer", "lr_scheduler", "trainer", "best"}
+    assert last.keys() == {"model", "optimizer", "lr_scheduler", "trainer", "best", "early_stop"}
     assert list(trained.glob("events.out.tfevents.*"))
     assert len(list((trained / "phantoms" / "labels").glob("*.nii.gz"))) == 6
 
