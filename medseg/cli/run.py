@@ -95,7 +95,7 @@ def _values(given: argparse.Namespace, bundle: Path, files: list[str]) -> dict[s
     """What the command line says, as ids of the config; text is never an expression."""
     from monai.bundle import ConfigParser
 
-    from medseg.bundle.overrides import check_override, literal
+    from medseg.bundle.overrides import check_override
     from medseg.bundle.settings import check_settings
 
     config = ConfigParser(ConfigParser.load_config_files(files))
@@ -109,7 +109,16 @@ def _values(given: argparse.Namespace, bundle: Path, files: list[str]) -> dict[s
     if given.weights is not None:  # a network that is fitted to each case uses weights only when it is told to
         values |= {"checkpoint": str(given.weights), **({"warm_start": True} if "warm_start" in config else {})}
     check_settings(bundle, {**config.get(), **values})
-    return {name: literal(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {name: _literal(value) for name, value in values.items()}
+
+
+def _literal(value: Any) -> Any:
+    """A value whose texts, at any depth, are no expressions; it may describe a component by its `_target_`."""
+    from medseg.bundle.overrides import literal
+
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    return [_literal(item) for item in value] if isinstance(value, list) else literal(value)
 
 
 @contextmanager

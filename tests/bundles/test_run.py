@@ -367,6 +367,9 @@ def test_no_path_is_read_as_an_expression(
         )
         == 0
     )
+    listed = yaml.safe_dump([name, 0.5, 0.5], default_flow_style=True)
+    given = arguments(Path(name), Path(f"{name} other"), Path(f"{name}.pt"))
+    assert main([*given, "--set", f"mean={listed}"]) == 1
     assert not (tmp_path / "pwned").exists()
 
 
