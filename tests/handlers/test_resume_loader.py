@@ -66,7 +66,7 @@ def test_schedule_is_that_of_the_new_run(
     second = Run(tmp_path, epochs, rate)
     second.check(tmp_path)
     second.loader(tmp_path).attach(second.trainer)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, second.trainer.logger.name):
         second.go(steps)
     assert second.rates == Run(tmp_path, epochs, rate).go()[2:]
     assert second.optimizer.param_groups[0]["weight_decay"] == rate
