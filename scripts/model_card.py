@@ -3,7 +3,7 @@
     python scripts/model_card.py WEIGHTS EVALUATION_DIR
 
 EVALUATION_DIR is the output_dir of a bundle's evaluation, with images.csv. The intervals are bootstrapped over the
-images (scipy.stats.bootstrap, BCa, 9999 resamples, seed 0); they say nothing about another training run.
+images (`medseg.results.intervals`); they say nothing about another training run.
 """
 
 import csv
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from scipy.stats import bootstrap
 
 from medseg.files import file_sha256
 from medseg.networks.checkpoints import read_facts
+from medseg.results.intervals import mean_interval
 
 _NOT_METRICS = ("set", "image", "maxEm")  # the maximum is that of the averaged curve, not of each image
 
@@ -37,8 +37,8 @@ def main() -> None:
 
 
 def _interval(values: np.ndarray) -> str:
-    found = bootstrap((values,), np.mean, n_resamples=9999, rng=np.random.default_rng(0)).confidence_interval
-    return f"{values.mean():.3f} [{found.low:.3f}, {found.high:.3f}]"
+    found = mean_interval(values)
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 if __name__ == "__main__":

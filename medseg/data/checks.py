@@ -104,10 +104,15 @@ def _pair_problems(reader: MaskReader, pair: dict[str, str]) -> list[_Problem]:
     if not (mask > 127).any() and mask.any():
         problems.append(_Problem(_DARK, f"{pair['label']} (largest value {mask.max()})"))
     elif further := further_values(mask):
-        kind = _GRAY if len(further) > _FEW and np.mean(_is_gray(mask)) > _GRAY_SHARE else _CLASSES
+        kind = _GRAY if len(further) > _FEW and is_gray_mask(mask) else _CLASSES
         which = f" (also {', '.join(map(str, further[:8]))})" if kind == _CLASSES else ""
         problems.append(_Problem(kind, f"{pair['label']}{which}"))
     return problems
+
+
+def is_gray_mask(luminance: np.ndarray) -> bool:
+    """Whether more than 5 % of a mask `[H, W]`, as from `mask_luminance`, is gray: neither black nor white."""
+    return bool(np.mean(_is_gray(luminance)) > _GRAY_SHARE)
 
 
 def _is_gray(mask: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from PIL import Image
 from skimage.measure import label as connected_components
 from torch.nn import functional as F
 
+from medseg.data.checks import is_gray_mask
 from medseg.data.masks import decode_mask, mask_luminance
 from medseg.data.pictures import decode_picture
 from medseg.errors import InputError
@@ -76,7 +77,8 @@ def _items(parts: Mapping[str, Sequence[Mapping[str, str]]]) -> Iterator[_Item]:
     for part, pairs in parts.items():
         for pair in pairs:
             picture = decode_picture(pair["image"])
-            mask = decode_mask(pair["label"])[..., 0]
+            luminance = mask_luminance(pair["label"])
+            mask = luminance > 127
             facts = {
                 "size": f"{picture.shape[0]} x {picture.shape[1]}",
                 "format": Path(pair["image"]).suffix.lower(),
@@ -84,7 +86,7 @@ def _items(parts: Mapping[str, Sequence[Mapping[str, str]]]) -> Iterator[_Item]:
                 "area": float(mask.mean()),
                 "lesions": int(connected_components(mask, return_num=True)[1]),
                 "at_border": bool(mask[[0, -1]].any() or mask[:, [0, -1]].any()),
-                "gray": bool(np.mean(np.abs(mask_luminance(pair["label"]).astype(int) - 127.5) < 95) > 0.05),
+                "gray": is_gray_mask(luminance),
             }
             yield _Item(part, pair["image"], pair["label"], facts, _embed(encoder, picture))
 
@@ -98,19 +100,18 @@ def _embed(encoder: torch.nn.Module, picture: np.ndarray) -> torch.Tensor:
 
 
 def _summary(items: Sequence[_Item]) -> dict[str, Any]:
-    def named(*, where: str) -> list[str]:
-        return [case_name(item.image) for item in items if item.facts[where]]
+    def named(where: Callable[[dict[str, Any]], bool]) -> list[str]:
+        return [case_name(item.image) for item in items if where(item.facts)]
 
-    areas = [item.facts["area"] for item in items]
     return {
         "images": len(items),
         "formats": dict(Counter(item.facts["format"] for item in items).most_common()),
         "sizes": dict(Counter(item.facts["size"] for item in items).most_common()),
-        "empty": [case_name(item.image) for item, area in zip(items, areas, strict=True) if area == 0],
-        "tiny": [case_name(item.image) for item, area in zip(items, areas, strict=True) if 0 < area < _TINY],
-        "at_border": named(where="at_border"),
-        "gray": named(where="gray"),
-        "areas": areas,
+        "empty": named(lambda facts: facts["area"] == 0),
+        "tiny": named(lambda facts: 0 < facts["area"] < _TINY),
+        "at_border": named(lambda facts: facts["at_border"]),
+        "gray": named(lambda facts: facts["gray"]),
+        "areas": [item.facts["area"] for item in items],
         "lesions": [item.facts["lesions"] for item in items],
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from medseg.errors import InputError
@@ -9,6 +10,7 @@ from medseg.results.intervals import holm, mean_interval, paired_p_value
 from medseg.results.report.reading import Results, Score, read_results
 
 _SHOWN = 5
+_LETTERS = ascii_uppercase  # what the text calls the runs
 
 
 def compare_runs(folders: Sequence[Path], metric: str | None = None, without: Collection[str] = ()) -> dict[str, Any]:
@@ -64,25 +66,21 @@ def compare_runs(folders: Sequence[Path], metric: str | None = None, without: Co
 def comparison_text(comparison: dict[str, Any]) -> str:
     """The comparison as a table of text."""
     lines = [f"{comparison['metric']}: mean [95 % interval over the images]"]
-    lines += [f"  {letter}: {run}" for letter, run in zip(_letters(), comparison["runs"], strict=False)]
+    lines += [f"  {letter}: {run}" for letter, run in zip(_LETTERS, comparison["runs"], strict=False)]
     for name, found in comparison["sets"].items():
         lines.append(f"{name}, {found['images']} images")
-        lines += [f"  {letter}  {_interval(mean)}" for letter, mean in zip(_letters(), found["means"], strict=False)]
-        for letter, difference in zip(_letters()[1:], found["differences"], strict=False):
+        lines += [f"  {letter}  {_interval(mean)}" for letter, mean in zip(_LETTERS, found["means"], strict=False)]
+        for letter, difference in zip(_LETTERS[1:], found["differences"], strict=False):
             lines.append(
                 f"  {letter} - A  {_interval(difference)}, p = {difference['p_holm']:.4f} "
                 f"(better on {difference['wins']}, worse on {difference['losses']})"
             )
-    for letter, found in zip(_letters()[1:], comparison["largest"], strict=False):
+    for letter, found in zip(_LETTERS[1:], comparison["largest"], strict=False):
         lines.append(f"largest differences, {letter} - A")
         lines += [f"  {image['difference']:+.4f}  {image['set']}  {image['image']}" for image in found]
     notes = [f"{comparison['only_in_some']} images are not in all runs."] if comparison["only_in_some"] else []
     notes += [f"{len(comparison['left_out'])} images were left out."] if comparison["left_out"] else []
     return "\n".join([*lines, *notes])
-
-
-def _letters() -> str:
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _interval(found: dict[str, float]) -> str:
